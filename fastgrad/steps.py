@@ -1,0 +1,138 @@
+"""Step rules: frozen values that turn x into an array of steps, one per coordinate.
+
+A rule is called with x (any shape, float32 or float64) and returns float64 steps of the same shape.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastgrad._inputs import Point, name_entry
+
+# float64: the customary 1e-7. float32: the cube root of its machine epsilon, where rounding and truncation of a
+# central difference balance on coordinates of size 1; 1e-7 would vanish against any |x| > 2.
+DEFAULT_EPSILON = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 4.9e-3}
+
+
+class StepRule(Protocol):
+    """Anything that turns x into steps."""
+
+    def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]: ...
+
+
+@dataclass(frozen=True)
+class Absolute:
+    """The same step h = epsilon in every coordinate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Absolute(1e-6)(np.array([1.0, 100.0]))
+    array([1.e-06, 1.e-06])
+    """
+
+    epsilon: float
+
+    def __post_init__(self) -> None:
+        _require_positive(self.epsilon, "epsilon")
+
+    def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        return np.full(np.shape(x), float(self.epsilon))
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A step proportional to the coordinate, h_i = epsilon * max(|x_i|, typical).
+
+    Parameters
+    ----------
+    epsilon : float
+        Relative step; the cube root of machine epsilon, 6e-6 in float64, suits central differences.
+    typical : float
+        Magnitude below which coordinates are treated as being of this size, in units of x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Relative(1e-6)(np.array([0.0, 100.0]))
+    array([1.e-06, 1.e-04])
+    """
+
+    epsilon: float
+    typical: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require_positive(self.epsilon, "epsilon")
+        _require_positive(self.typical, "typical")
+
+    def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        return float(self.epsilon) * np.maximum(np.abs(np.asarray(x, dtype=np.float64)), self.typical)
+
+
+def _require_positive(value: float, name: str) -> None:
+    if not (np.isscalar(value) and np.isreal(value)):
+        raise TypeError(f"{name} is {value!r}; need a positive number.")
+    if not (value > 0 and np.isfinite(value)):
+        raise ValueError(f"{name} is {value}; need a positive, finite number.")
+
+
+def resolve_steps(epsilon: float | ArrayLike | StepRule | None, point: Point) -> NDArray[np.float64]:
+    """Steps for the coordinates of a point, flat, each of which changes its coordinate; 0 evaluations."""
+    if epsilon is None:
+        epsilon = DEFAULT_EPSILON[point.dtype]
+    if isinstance(epsilon, float) and epsilon > 0.0:
+        steps = np.full(point.size, epsilon)
+        # Rounding is monotone: a step that moves the largest coordinate moves them all.
+        fits = _moves_largest(point, epsilon)
+    else:
+        steps = _steps_of(epsilon, point)
+        fits = bool(np.all(_moves(point.flat, steps)))
+    if not fits:
+        _refuse(point, steps)
+    return steps
+
+
+def _moves_largest(point: Point, step: float) -> bool:
+    if point.largest + step > np.finfo(point.dtype).max:
+        return False
+    rounded = point.dtype.type
+    return bool(rounded(point.largest + step) != point.largest != rounded(point.largest - step))
+
+
+def _steps_of(epsilon: Any, point: Point) -> NDArray[np.float64]:
+    values = epsilon(point.flat.reshape(point.shape)) if callable(epsilon) else epsilon
+    try:
+        steps = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"epsilon is {epsilon!r}; need a positive number, an array shaped like x, or a rule of fastgrad.steps."
+        ) from error
+    if steps.shape not in ((), point.shape):
+        raise ValueError(f"epsilon has shape {steps.shape}; need one number or one per coordinate, {point.shape}.")
+    steps = np.broadcast_to(steps, point.shape).reshape(-1).copy()
+    wrong = np.flatnonzero(~(np.isfinite(steps) & (steps > 0)))
+    if wrong.size:
+        where = f" at {point.name(int(wrong[0]))}" if np.ndim(values) else ""
+        raise ValueError(f"epsilon is {steps[wrong[0]]}{where}; need a positive, finite number.")
+    return steps
+
+
+def _moves(x: NDArray[Any], step: NDArray[np.float64]) -> NDArray[np.bool_]:
+    with np.errstate(over="ignore"):
+        above, below = (x + step).astype(x.dtype), (x - step).astype(x.dtype)
+    return (above != x) & (below != x) & np.isfinite(above) & np.isfinite(below)
+
+
+def _refuse(point: Point, steps: NDArray[np.float64]) -> None:
+    position = int(np.flatnonzero(~_moves(point.flat, steps))[0])
+    x_i, step = point.flat[position], steps[position]
+    name = name_entry("x", point.shape, position)
+    if float(x_i) + step > np.finfo(point.dtype).max or float(x_i) - step < np.finfo(point.dtype).min:
+        raise ValueError(f"{name} + epsilon overflows ({x_i} + {step}); need a smaller |x| or epsilon.")
+    smallest = float(np.spacing(np.abs(point.flat[steps == step]).max()))
+    raise ValueError(
+        f"epsilon is {step}, but {name} = {x_i} in {point.dtype} does not change when it is added; need at least "
+        f"{smallest:.2g} here, or a step per coordinate such as fastgrad.steps.Relative(6e-6)."
+    )
