@@ -118,3 +118,12 @@ def call_gradient(gradient: Callable[..., Any], point: Point, args: tuple[Any, .
             "wrap it in a function that allocates the array, fills it and returns it."
         )
     return gradient_array(values, name="the analytical gradient's result", shape=point.shape)
+
+
+def positive_number(value: Any, name: str) -> float:
+    """A positive finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} is {value!r}; need a positive number.")
+    if not (value > 0 and np.isfinite(value)):
+        raise ValueError(f"{name} is {value}; need a positive, finite number.")
+    return float(value)

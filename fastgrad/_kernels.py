@@ -49,9 +49,7 @@ def _differences(function, block, point, index, step, first, last, above, below,
 @kernel()
 def differences_serial(function, block, work, n, index, step, above, below, quotient, status):
     """Central differences at coordinates index[k] with step[k], on the calling thread."""
-    _differences(
-        function, block, work[0, :n], index, step, 0, index.size, above, below, quotient, status
-    )
+    _differences(function, block, work[0, :n], index, step, 0, index.size, above, below, quotient, status)
 
 
 @kernel(parallel=True)
@@ -60,9 +58,7 @@ def differences_parallel(function, block, work, n, index, step, above, below, qu
     lanes = work.shape[0]
     for lane in prange(lanes):
         first, last = _lane(index.size, lanes, lane)
-        _differences(
-            function, block, work[lane, :n], index, step, first, last, above, below, quotient, status
-        )
+        _differences(function, block, work[lane, :n], index, step, first, last, above, below, quotient, status)
 
 
 @register_jitable

@@ -1,131 +1,54 @@
-"""The simple laws that tie a wrong gradient to the right one, and the arithmetic that accepts or refuses them.
+"""The simple laws that tie a wrong gradient to the right one.
 
-A law says what the numerical gradient should be, given the analytical one: -analytical, analytical + c * x, the
-transpose, ... It is accepted when it reproduces every wrong entry within its error bar and when unstructured errors
-of the same size would do so with a probability below `SURE` (as a logarithm to base 10).
+A law says what the numerical gradient should be, given the analytical one: its opposite, its transpose,
+itself plus c * x, ... It is accepted when it reproduces every wrong entry within its error bar and
+unstructured errors of the same size would practically never do so.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Indices = NDArray[np.intp]
+from fastgrad._evidence import (
+    MOST_DIGITS,
+    SURE,
+    Evidence,
+    Floats,
+    Mask,
+    feasible,
+    log_chance,
+    round_mantissa,
+)
+from fastgrad._numbers import MANY, SIMPLE, describe_ratio, recognise_coefficient
 
-SURE = -6.0
-# The error bars are estimates themselves: agreement is never demanded beyond eight digits.
-ALLOWANCE = 1e-8
-# An entry speaks for a law only if its error is this many times its bar; the others may merely contradict.
-CLEAR = 30.0
-# No single entry may count for more than this many digits, however narrow its bar.
-MOST_DIGITS = 12.0
-
-# How many alternatives each kind of law had, in other words how easily one of them could fit by accident.
-SIMPLE, COMMON, MANY, RARE = 4, 100, 200, 500
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One stretch of the gradient: what was claimed, what was measured, and how well."""
-
-    x: Floats
-    analytical: Floats
-    numerical: Floats
-    tolerance: Floats
-    wrong: Mask  # confirmed mismatches
-    known: Mask  # entries with a finite bar, wrong or not
-    shape: tuple[int, ...]
-    sizes: Mapping[str, float]  # lengths by name: usual factors
-    constants: Mapping[str, float]  # the user's own
-
-    def cut(self, stretch: slice, shape: tuple[int, ...], sizes: Mapping[str, float]) -> "Evidence":
-        """The same evidence for consecutive entries only."""
-        arrays = (self.x, self.analytical, self.numerical, self.tolerance, self.wrong, self.known)
-        return Evidence(*(array[stretch] for array in arrays), shape, {**self.sizes, **sizes}, self.constants)
-
-    def without(self, explained: Mask) -> "Evidence":
-        """Leave out entries that have their own explanation: neither wrong nor right from here on."""
-        return replace(self, wrong=self.wrong & ~explained, known=self.known & ~explained)
-
-    def agrees(self, prediction: Floats) -> Mask:
-        """Where a predicted gradient lies within the error bars."""
-        return np.abs(self.numerical - prediction) <= self.tolerance
-
-    @cached_property
-    def difference(self) -> Floats:
-        return self.numerical - self.analytical
-
-    @cached_property
-    def surprise(self) -> Floats:
-        """Per entry, log10 of the chance that an unstructured error of its size hits a value within its bar."""
-        size = np.abs(self.difference)
-        clear = self.wrong & (size >= CLEAR * self.tolerance)
-        return np.where(clear, np.fmax(np.log10(2 * self.tolerance / size), -MOST_DIGITS), 0.0)
-
-    @cached_property
-    def granular_surprise(self) -> Floats:
-        """The same where analytical values are multiples of a quantum: small integers agree easily."""
-        quantum = granularity(self.analytical[self.wrong])
-        return np.fmax(self.surprise, -np.log10(1 + 2 * np.abs(self.difference) / quantum))
+# A ratio that is the same to 1 % only may well vary slowly: an unnamed factor needs narrower bars (relative).
+MOST_COARSE = 2e-3
+# Two free parameters fit too much: entries needed, and how independent the two columns must be.
+FEWEST_FOR_TWO, MOST_COLLINEAR = 6, 1e4
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A law that passed; `sentence` has gaps: {who}, {has}, {is} for entries, {whole} for the stretch."""
+    """A law that passed; its sentence has gaps: {who} {has} {is} for the entries, {whole} for the stretch."""
 
     kind: str
     sentence: str
-    holds: Mask
+    holds: Mask  # where the law agrees with the data, among wrong and right entries
     log_chance: float
     parameters: int = 0
     parameter: float | None = None
-    covers: Mask | None = None  # entries that the law speaks about, if not all
-    only_whole: bool = False  # a rearrangement must hold wherever it can be seen
-
-
-Law = Callable[[Evidence], Iterator[Fit]]
+    covers: Mask | None = None  # a rearrangement: it must hold wherever it can be seen, and covers these entries
 
 
 def best_law(evidence: Evidence) -> Fit | None:
-    """The law with the fewest parameters, then the least likely to fit by accident; None when in doubt."""
-    fits = [fit for law in (zeroed, unused, multiplied, added, rearranged) for fit in law(evidence)]
-    fits = fits or list(multiplied_and_added(evidence))
+    """The law with the fewest parameters, then the one least likely to fit by accident; None in doubt."""
+    simple = (zeroed, unused, rounded_to_single, multiplied, added, rearranged)
+    fits = [fit for law in simple for fit in law(evidence)] or list(multiplied_and_added(evidence))
     return min(fits, key=lambda fit: (fit.parameters, fit.log_chance), default=None)
-
-
-def log_chance(surprise: Floats, *inputs: Floats, parameters: int, hypotheses: float) -> float:
-    """Log10 of the probability that unstructured errors obey a law as well as these wrong entries do.
-
-    Each parameter costs the most significant entry. Entries in which the law sees the same `inputs` (as happens
-    at symmetric points) agree with each other for any law, and count once.
-    """
-    order = np.argsort(surprise)
-    if inputs:
-        # Values closer than the bars cannot be told apart: with 10**surprise as the resolution, keep that many bits.
-        resolution = 2.0 ** math.ceil(math.log2(max(2.0**-20, 10 ** float(np.median(surprise)))))
-        columns = np.stack([rounded(column, resolution)[order] for column in inputs], axis=1)
-        order = order[np.unique(columns, axis=0, return_index=True)[1]]
-    return float(np.sort(surprise[order])[parameters:].sum()) + math.log10(hypotheses)
-
-
-def rounded(values: Floats, resolution: float) -> Floats:
-    """Values rounded to a relative resolution (a power of two)."""
-    mantissa, exponent = np.frexp(values)
-    return np.ldexp(np.round(mantissa / resolution) * resolution, exponent)
-
-
-def granularity(values: Floats) -> float:
-    """The largest power of two of which all values are multiples; 0 if all of them are 0."""
-    mantissa, exponent = np.frexp(values[np.isfinite(values) & (values != 0)])
-    digits = np.abs(np.ldexp(mantissa, 53)).astype(np.int64)
-    return float(np.ldexp((digits & -digits).astype(np.float64), exponent - 53).min(initial=np.inf)) % np.inf
 
 
 # ---------------------------------------------------------------------------------- laws without a parameter
@@ -133,113 +56,238 @@ def granularity(values: Floats) -> float:
 
 def zeroed(evidence: Evidence) -> Iterator[Fit]:
     """Every wrong entry is exactly zero, or what fresh memory holds: zeros and subnormal numbers."""
-    written = evidence.analytical[evidence.wrong]
-    holds = empty_memory(evidence)
-    if np.all(holds[evidence.wrong]):
-        chance = -MOST_DIGITS * written.size + math.log10(SIMPLE)
-        if np.all(written == 0):
+    wrong, holds = evidence.wrong, unwritten(evidence)
+    if np.all(holds[wrong]):
+        chance = -MOST_DIGITS * np.count_nonzero(wrong) + math.log10(SIMPLE)
+        if np.all(evidence.analytical[wrong] == 0):
             yield Fit("zero", "{who} {is} exactly zero: zeroed or never written", holds, chance)
         else:
-            yield Fit("unwritten", "{who} {is} never written: zeros and subnormal numbers", holds, chance)
+            yield Fit("unwritten", "{who} {is} subnormal: memory that was never written", holds, chance)
 
 
-def empty_memory(evidence: Evidence) -> Mask:
-    """Where the analytical value is 0 or subnormal and the numerical value is not that small."""
+def unwritten(evidence: Evidence) -> Mask:
+    """Where the analytical value is zero, or subnormal while the numerical value is nowhere near."""
     tiny = np.finfo(np.float64).tiny
     ordinary = np.abs(evidence.numerical) > 1e8 * tiny
-    return (evidence.analytical == 0) | ((np.abs(evidence.analytical) < tiny) & ordinary)
+    return np.asarray((evidence.analytical == 0) | ((np.abs(evidence.analytical) < tiny) & ordinary))
+
+
+def zeroed_among_others(evidence: Evidence) -> Fit | None:
+    """Some of the wrong entries are exactly zero, which the others are not by accident."""
+    holds = unwritten(evidence)
+    steps = 2 * np.abs(evidence.difference[holds & evidence.wrong]) / evidence.quantum
+    chance = math.log10(SIMPLE) - float(np.fmin(np.log10(1 + steps), MOST_DIGITS).sum())
+    if chance >= SURE:
+        return None
+    return Fit("zero", "{who} {is} exactly zero: zeroed or never written", holds, chance)
 
 
 def unused(evidence: Evidence) -> Iterator[Fit]:
     """The function does not react to the entries."""
     holds = evidence.agrees(np.zeros_like(evidence.numerical))
-    if np.all(holds[evidence.wrong]):
-        chance = log_chance(evidence.surprise[evidence.wrong], parameters=0, hypotheses=SIMPLE)
-        if chance < SURE:
-            yield Fit("unused", "f does not depend on {who}: the numerical derivative is zero", holds, chance)
+    chance = log_chance(evidence.surprise, free=0, among=SIMPLE)
+    if np.all(holds[evidence.wrong]) and chance < SURE:
+        yield Fit("unused", "f does not depend on {who}: the numerical derivative is zero", holds, chance)
 
 
-def resembles(evidence: Evidence, prediction: Floats, population: Floats) -> float:
-    """Log10 of the chance that wrong entries match the prediction, a choice of values from a population.
+def rounded_to_single(evidence: Evidence) -> Iterator[Fit]:
+    """Every value is a float32 number, and off by no more than float32 arithmetic explains."""
+    analytical, known = evidence.analytical, evidence.known
+    largest = np.max(np.abs(evidence.numerical[known]), initial=0.0)
+    holds = (analytical.astype(np.float32) == analytical) & (np.abs(evidence.difference) <= 1e-6 * largest)
+    # Integers and simple fractions are float32 numbers too: only long mantissas speak.
+    long = evidence.wrong & (round_mantissa(analytical, 2.0**-12) != analytical)
+    if np.all(holds[known]) and np.count_nonzero(long) > 1:
+        text = "{who} {is} a float32 number, off by its rounding: computed in single precision"
+        yield Fit("float32", text, holds, -MOST_DIGITS * np.count_nonzero(long))
 
-    Where many values of the population lie within a bar (few distinct values, smooth gradients), a match says little.
-    """
-    wrong = evidence.wrong
-    if not np.all(evidence.agrees(prediction)[wrong] | np.isnan(prediction[wrong])):
-        return math.inf
-    ordered = np.sort(population)
-    low, high = (evidence.numerical[wrong] + s * evidence.tolerance[wrong] for s in (-1, 1))
-    others = np.searchsorted(ordered, high, "right") - np.searchsorted(ordered, low, "left") - 1
-    common = np.log10(np.maximum(others, 1e-300) / population.size)
-    surprise = np.where(np.isnan(prediction[wrong]), 0.0, np.fmax(evidence.surprise[wrong], common))
-    return log_chance(surprise, parameters=0, hypotheses=MANY)
+
+# ------------------------------------------------------------------------- the right values, the wrong places
 
 
 def rearranged(evidence: Evidence) -> Iterator[Fit]:
     """The right values in the wrong places, perhaps with the wrong sign as well."""
     for (kind, sentence, source), sign in itertools.product(rearrangements(evidence), (1, -1)):
         prediction = np.where(source < 0, np.nan, sign * evidence.analytical[source])
-        chance = resembles(evidence, prediction, sign * evidence.analytical)
-        if chance < SURE:
+        chance = log_chance_of_places(evidence, prediction, sign * evidence.analytical)
+        holds = evidence.agrees(prediction) | (source < 0)
+        if chance < SURE and np.all(holds[evidence.known]):
             text = sentence if sign > 0 else sentence + ", with the wrong sign"
-            holds = evidence.agrees(prediction) | (source < 0)
-            yield Fit(kind, text, holds, chance, covers=source >= 0, only_whole=True)
+            yield Fit(kind, text, holds, chance, covers=source >= 0)
 
 
-def rearrangements(evidence: Evidence) -> Iterator[tuple[str, str, Indices]]:
-    """Where each derivative may have ended up: the index in the analytical gradient, -1 for nowhere."""
+def log_chance_of_places(evidence: Evidence, prediction: Floats, population: Floats) -> float:
+    """Log10 of the chance that wrong entries match a prediction drawn from a population of values.
+
+    Where many of these values lie within a bar (few distinct values, a smooth gradient), a match says little.
+    """
+    wrong = evidence.wrong
+    silent = np.isnan(prediction[wrong])
+    if not np.all(evidence.agrees(prediction)[wrong] | silent):
+        return math.inf
+    ordered, numerical, tolerance = np.sort(population), evidence.numerical[wrong], evidence.tolerance[wrong]
+    alike = np.searchsorted(ordered, numerical + tolerance, "right")
+    alike -= np.searchsorted(ordered, numerical - tolerance, "left")
+    by_accident = np.log10(np.maximum(alike - 1, 1e-300) / population.size)
+    surprise = np.where(silent, 0.0, np.fmax(evidence.surprise[wrong], by_accident))
+    # A wrong entry that the law leaves open costs as much as a parameter.
+    return log_chance(surprise, free=int(np.count_nonzero(silent)), among=MANY)
+
+
+def rearrangements(evidence: Evidence) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
+    """Where each derivative may have ended up: its index in the analytical gradient, -1 for nowhere."""
     shape, size = evidence.shape, evidence.x.size
     index = np.arange(size)
     if len(shape) > 1:
         yield "transpose", "{whole} is transposed", index.reshape(shape[::-1]).T.ravel()
-        yield "transpose", "{whole} is stored in the other (C or Fortran) order", index.reshape(shape).T.ravel()
-        yield "reversed", "the rows of {whole} are in reverse order", np.flip(index.reshape(shape), 0).ravel()
-        yield "reversed", "the columns of {whole} are in reverse order", np.flip(index.reshape(shape), -1).ravel()
-    yield "reversed", "{whole} is in reverse order", index[::-1]
-    for shift in sorted({1, 2, 3, shape[-1]} & set(range(size))):
-        for source, text in (
-            (index + shift, f"{{whole}} is shifted: analytical[i + {shift}] is the derivative of entry i"),
-            (index - shift, f"{{whole}} is shifted: analytical[i] is the derivative of entry i + {shift}"),
-        ):
-            yield "shift", text + ", cyclically", source % size
-            yield "shift", text, np.where((source >= 0) & (source < size), source, -1)
+        yield (
+            "transpose",
+            "{whole} is stored in the other (C or Fortran) order",
+            index.reshape(shape).T.ravel(),
+        )
     pair = np.flatnonzero(evidence.wrong)
     if pair.size == 2:
-        index[pair] = pair[::-1]
-        yield "swapped entries", "{who} are swapped", index
+        swapped = index.copy()
+        swapped[pair] = pair[::-1]
+        yield "swapped entries", "{who} are swapped", swapped
+    if len(shape) > 1:
+        yield "reversed", "the rows of {whole} are in reverse order", np.flip(index.reshape(shape), 0).ravel()
+        yield (
+            "reversed",
+            "the columns of {whole} are in reverse order",
+            np.flip(index.reshape(shape), -1).ravel(),
+        )
+    yield "reversed", "{whole} is in reverse order", index[::-1]
+    for distance in sorted({1, 2, 3, shape[-1]}):
+        for shift, text in (
+            (distance, f"{{whole}} is shifted: analytical[i + {distance}] is the derivative of entry i"),
+            (-distance, f"{{whole}} is shifted: analytical[i] is the derivative of entry i + {distance}"),
+        ):
+            if distance < size:
+                source = index + shift
+                yield "shift", text + ", cyclically", source % size
+                yield "shift", text, np.where((source >= 0) & (source < size), source, -1)
 
 
-# ------------------------------------------------------------------------------------- laws with a parameter
-
-
-def feasible(target: Floats, column: Floats, tolerance: Floats) -> tuple[float, float]:
-    """All c with |target - c * column| <= tolerance, as an interval (low > high: there is none)."""
-    bare = column == 0
-    if np.any(np.abs(target[bare]) > tolerance[bare]) or np.all(bare):
-        return math.inf, -math.inf
-    centre, reach = target[~bare] / column[~bare], tolerance[~bare] / np.abs(column[~bare])
-    return float(np.max(centre - reach)), float(np.min(centre + reach))
+# -------------------------------------------------------------------------------------- laws with parameters
 
 
 def multiplied(evidence: Evidence) -> Iterator[Fit]:
     """Every wrong entry is the same multiple of the right value."""
-    wrong, analytical = evidence.wrong, evidence.analytical
-    low, high = feasible(evidence.numerical[wrong], analytical[wrong], evidence.tolerance[wrong])
-    if low > high or low * high <= 0:
+    wrong, analytical, numerical = evidence.wrong, evidence.analytical, evidence.numerical
+    interval = feasible(numerical[wrong], analytical[wrong], evidence.tolerance[wrong])
+    if interval is None:
         return
-    sign = math.copysign(1.0, low)
-    low, high = sorted((1 / abs(low), 1 / abs(high)))
-    for factor in recognised(low, high, evidence):
-        surprise = evidence.surprise if factor.hypotheses == SIMPLE else evidence.granular_surprise
-        ratio = sign * factor.value
-        slack = 0.0 if factor.parameters == 0 else np.abs(analytical) * (1 / low - 1 / high) / 2
-        holds = np.abs(evidence.numerical - analytical / ratio) <= evidence.tolerance + slack
-        chance = log_chance(
-            surprise[wrong], analytical[wrong], parameters=factor.parameters, hypotheses=factor.hypotheses
-        )
-        if np.all(holds[wrong]) and chance < SURE:
-            kind, sentence = ("sign", "{who} {has} the wrong sign") if ratio == -1 else ("factor", factor.sentence)
-            if sign < 0 and kind == "factor":
-                sentence += ", and {has} the wrong sign"
-            yield Fit(kind, sentence, holds, chance, factor.parameters, ratio)
-            return
+    sign, low, high = interval
+    ratio, number, change = describe_ratio(low, high, evidence.sizes, evidence.constants)
+    if number.parameters and np.median(evidence.tolerance[wrong] / np.abs(numerical[wrong])) > MOST_COARSE:
+        return
+    slack = number.parameters * (high - low) * np.abs(analytical)
+    holds = np.abs(numerical - sign * ratio * analytical) <= evidence.tolerance + slack
+    surprise = evidence.surprise if number.alternatives == SIMPLE else evidence.granular_surprise
+    chance = log_chance(surprise, analytical, free=number.parameters, among=number.alternatives)
+    if np.all(holds[wrong]) and chance < SURE:
+        flipped = "" if sign > 0 else ", and {has} the wrong sign"
+        kind, text = "factor", f"{{who}} {{is}} {change}{flipped}{number.hint}"
+        if sign < 0 and ratio == 1:
+            kind, text = "sign", "{who} {has} the wrong sign"
+        yield Fit(kind, text, holds, chance, number.parameters, sign / ratio)
+
+
+@dataclass(frozen=True)
+class Term:
+    """What may have been forgotten in, or added to, every wrong entry: a multiple of a column."""
+
+    kind: str
+    symbol: str
+    hint: str
+
+
+CONSTANT = Term("constant", "", "")
+IN_X = Term("proportional to x", " * x", ": a regulariser?")
+IN_SIGN = Term("proportional to sign(x)", " * sign(x)", ": an L1 penalty?")
+
+
+def added(evidence: Evidence) -> Iterator[Fit]:
+    """The same constant, or the same multiple of x or of sign(x), is missing or too much."""
+    x = evidence.x
+    columns = ((CONSTANT, np.ones_like(x)), (IN_X, x), (IN_SIGN, np.sign(x)))
+    fits = [fit for term, column in columns for fit in added_term(evidence, term, column)]
+    if fits:
+        best = min(fits, key=lambda fit: (fit.parameters, fit.log_chance))
+        # All x alike, or of one sign: the same numbers are several laws, and the sentence says so.
+        others = " or ".join(fit.kind for fit in fits if fit is not best)
+        text = f"{best.sentence} (or {others}: x cannot tell)" if others else best.sentence
+        yield replace(best, sentence=text)
+
+
+def added_term(evidence: Evidence, term: Term, column: Floats) -> Iterator[Fit]:
+    """The law numerical = analytical + c * column."""
+    wrong, difference = evidence.wrong, evidence.difference
+    interval = feasible(difference[wrong], column[wrong], evidence.tolerance[wrong])
+    if interval is None:
+        return
+    sign, low, high = interval
+    number = recognise_coefficient(low, high, evidence.constants)
+    slack = number.parameters * (high - low) * np.abs(column)
+    holds = np.abs(difference - sign * number.value * column) <= evidence.tolerance + slack
+    chance = log_chance(
+        evidence.granular_surprise,
+        evidence.analytical,
+        column,
+        free=number.parameters,
+        among=number.alternatives,
+        most_digits=most_digits_of(column[wrong]),
+    )
+    if np.all(holds[wrong]) and chance < SURE:
+        what = f"{'term' if term.symbol else 'constant'} {number.text}{term.symbol}"
+        text = f"a {what} is missing from {{who}}" if sign > 0 else f"an extra {what} is in {{who}}"
+        yield Fit(term.kind, text + term.hint, holds, chance, number.parameters, sign * number.value)
+
+
+def most_digits_of(column: Floats) -> float:
+    """How much one entry may say for a column: errors often take few values, +c and -c above all."""
+    if np.ptp(np.abs(column)) > 0:
+        return MOST_DIGITS
+    return 3.0 if np.ptp(column) == 0 else 1.0
+
+
+def multiplied_and_added(evidence: Evidence) -> Iterator[Fit]:
+    """A factor and a term in x at once, as when a mean was forgotten and the regulariser was not."""
+    wrong, tolerance = evidence.wrong, evidence.tolerance
+    if np.count_nonzero(evidence.granular_surprise) < FEWEST_FOR_TWO:
+        return
+    columns = np.stack([evidence.analytical, evidence.x], axis=1)
+    solved = weighted_least_squares(columns[wrong], evidence.numerical[wrong], tolerance[wrong])
+    if solved is None:
+        return
+    coefficients, spread = solved
+    ratio, slope = (float(c) for c in coefficients)
+    if np.any(np.abs((ratio - 1, ratio, slope)) <= 6 * spread[[0, 0, 1]]):
+        return  # one of the two would do
+    prediction = columns @ coefficients
+    holds = np.abs(evidence.numerical - prediction) <= tolerance + np.abs(columns) @ (4 * spread)
+    inputs = (evidence.analytical, evidence.x)
+    chance = log_chance(evidence.granular_surprise, *inputs, free=2, among=MANY)
+    margin = 4 * float(spread[0])
+    low, high = abs(ratio) - margin, abs(ratio) + margin
+    _, _, change = describe_ratio(low, high, evidence.sizes, evidence.constants)
+    if np.all(evidence.agrees(prediction)[wrong]) and chance < SURE:
+        flipped = "" if ratio > 0 else ", and {has} the wrong sign"
+        text = f"apart from a term in x, {{who}} {{is}} {change}{flipped}"
+        yield Fit("factor and term in x", text, holds, chance, 2, 1 / ratio)
+
+
+def weighted_least_squares(columns: Floats, target: Floats, bars: Floats) -> tuple[Floats, Floats] | None:
+    """Coefficients and their spread; None if the columns are nearly collinear."""
+    bars = np.maximum(bars, np.finfo(np.float64).tiny)
+    weighted = columns / bars[:, None]
+    scale = np.linalg.norm(weighted, axis=0)
+    if not np.all(np.isfinite(scale) & (scale > 0)):
+        return None
+    left, singular, right = np.linalg.svd(weighted / scale, full_matrices=False)
+    if not singular[0] <= MOST_COLLINEAR * singular[-1]:
+        return None
+    coefficients = right.T @ (left.T @ (target / bars) / singular)
+    spread = np.sqrt(np.sum((right.T / singular) ** 2, axis=1))
+    return coefficients / scale, spread / scale

@@ -1,11 +1,14 @@
 """Result objects: frozen, with verdict, evidence and cost; a table when printed, plain data from to_dict()."""
 
+import textwrap
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._causes import Cause
 from fastgrad._verdict import Verdict
 from fastgrad.metric import ErrorNorms
 
@@ -16,13 +19,26 @@ _WIDTH = 80
 class Component:
     """One row of a report: a component of the gradient and how its two values compare."""
 
+    name: str
     index: tuple[int, ...]
+    verdict: Verdict
     x: float
-    step: float
+    step: float  # at which `numerical` was found
     analytical: float
-    numerical: float
+    numerical: float  # best estimate
+    uncertainty: float  # its error bar
     absolute: float  # |numerical - analytical|
     relative: float  # the same over max(|numerical|, |analytical|)
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A component whose two one-sided slopes differ however near x one looks."""
+
+    name: str
+    index: tuple[int, ...]
+    slopes: tuple[float, float]  # backward, forward
+    analytical_between: bool  # the analytical value lies between them: a subgradient
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,9 +58,26 @@ class GradientCheck(tuple[NDArray[Any], float]):
     analytical_grad : ndarray
         The gradient checked, with the shape of x.
     step : ndarray
-        Step of each coordinate, with the shape of x.
+        Step of each component of numerical_grad, with the shape of x.
+    estimate, uncertainty : ndarray of float64
+        Best estimate of each component and its error bar, with the shape of x; the verdict rests on them.
+        For a component that agreed at the first step (flag PLAIN) the bar is noise plus difference.
+    resolution : ndarray of float64
+        Smallest rtol at which each component would match.
+    verdicts : ndarray of Verdict
+        Of each component, with the shape of x.
+    flags : ndarray of uint16
+        What else is known of each component: `fastgrad.Flag` values.
+    kinks : tuple of Kink
+        Components at a kink, at most 100.
+    causes : tuple of Cause
+        Bugs that explain the wrong components, only when the data leave no doubt.
+    noise : float
+        Noise level of f (standard deviation, in units of f) that the verdict reckons with.
+    rtol : float
+        What counted as equal.
     worst : tuple of Component
-        The components that differ most, worst first; those that are not finite come before all others.
+        The components that differ most, worst first: mismatches, then undecided ones, then matches.
     norms : ErrorNorms
         The three norms and the error under other normalisations.
     max_absolute, mean_absolute : float
@@ -67,6 +100,15 @@ class GradientCheck(tuple[NDArray[Any], float]):
     reason: str
     analytical_grad: NDArray[Any]
     step: NDArray[np.float64]
+    estimate: NDArray[np.float64]
+    uncertainty: NDArray[np.float64]
+    resolution: NDArray[np.float64]
+    verdicts: NDArray[np.object_]
+    flags: NDArray[np.uint16]
+    kinks: tuple[Kink, ...]
+    causes: tuple[Cause, ...]
+    noise: float
+    rtol: float
     worst: tuple[Component, ...]
     norms: ErrorNorms
     max_absolute: float
@@ -80,7 +122,9 @@ class GradientCheck(tuple[NDArray[Any], float]):
     def __new__(cls, numerical_grad: NDArray[Any], relative_error: float, *_: Any, **__: Any) -> "GradientCheck":
         return tuple.__new__(cls, (numerical_grad, relative_error))
 
-    def __getnewargs__(self) -> tuple[NDArray[Any], float]:  # copies and pickles; the attributes travel as state
+    def __getnewargs__(
+        self,
+    ) -> tuple[NDArray[Any], float]:  # copies and pickles; the attributes travel as state
         return (self.numerical_grad, self.relative_error)
 
     @property
@@ -108,6 +152,15 @@ class GradientCheck(tuple[NDArray[Any], float]):
             "numerical_grad": self.numerical_grad.tolist(),
             "analytical_grad": self.analytical_grad.tolist(),
             "step": self.step.tolist(),
+            "estimate": self.estimate.tolist(),
+            "uncertainty": self.uncertainty.tolist(),
+            "resolution": self.resolution.tolist(),
+            "verdicts": [verdict.value for verdict in self.verdicts.reshape(-1)],
+            "flags": self.flags.tolist(),
+            "kinks": [{**kink.__dict__, "index": list(kink.index), "slopes": list(kink.slopes)} for kink in self.kinks],
+            "causes": [dict(cause.__dict__) for cause in self.causes],
+            "noise": self.noise,
+            "rtol": self.rtol,
             "norms": {
                 "difference": self.norms.difference,
                 "analytical": self.norms.analytical,
@@ -129,38 +182,14 @@ class GradientCheck(tuple[NDArray[Any], float]):
 
 
 def _row_dict(row: Component) -> dict[str, Any]:
-    return {**row.__dict__, "index": list(row.index)}
-
-
-def worst_components(
-    x: NDArray[Any], step: NDArray[Any], analytical: NDArray[Any], numerical: NDArray[Any], *, count: int
-) -> tuple[Component, ...]:
-    """The `count` components of arrays of one shape that differ most; NaN and infinities first."""
-    with np.errstate(all="ignore"):
-        a, b = analytical.astype(np.float64), numerical.astype(np.float64)
-        absolute = np.abs(b - a).reshape(-1)
-    size = np.where(np.isnan(absolute), np.inf, absolute)
-    count = min(count, size.size)
-    candidates = np.argpartition(-size, count - 1)[:count]
-    order = candidates[np.lexsort((candidates, -size[candidates]))]
-    return tuple(
-        _component(np.unravel_index(k, x.shape), float(x.flat[k]), float(step.flat[k]), a.flat[k], b.flat[k])
-        for k in order
-    )
-
-
-def _component(index: Any, x: float, step: float, analytical: Any, numerical: Any) -> Component:
-    a, b = float(analytical), float(numerical)
-    absolute = abs(b - a)
-    scale = max(abs(a), abs(b))
-    relative = absolute / scale if scale > 0.0 else absolute
-    return Component(tuple(int(i) for i in index), x, step, a, b, absolute, relative)
+    return {**row.__dict__, "index": list(row.index), "verdict": row.verdict.value}
 
 
 def _headline(result: GradientCheck) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(f"{result.verdict.name}: {result.reason}.", _WIDTH)
+    lines = textwrap.wrap(f"{result.verdict.name}: {result.reason}.", _WIDTH)
+    for cause in result.causes:
+        lines += textwrap.wrap(f"Cause: {cause.sentence}.", _WIDTH)
+    return lines
 
 
 def _norm_lines(result: GradientCheck) -> list[str]:
@@ -173,33 +202,36 @@ def _norm_lines(result: GradientCheck) -> list[str]:
     return [f"{a:<18} {u:<14.6g}   {b:<15} {v:.6g}" for (a, u), (b, v) in pairs]
 
 
-_COLUMNS = ("component", "x", "step", "analytical", "numerical", "absolute", "relative")
+_COLUMNS = ("component", "x", "step", "analytical", "numerical", "+-", "absolute", "relative")
+_SHOWN = {Verdict.MISMATCH: "wrong", Verdict.INCONCLUSIVE: "undecided", Verdict.MATCH: "right"}
 
 
 def _worst_lines(result: GradientCheck) -> list[str]:
     rows = [
         (
-            _index_text(row.index),
+            row.name,
             f"{row.x:.4g}",
-            f"{row.step:.2g}",
-            f"{row.analytical:.7g}",
-            f"{row.numerical:.7g}",
-            f"{row.absolute:.2e}",
-            f"{row.relative:.1e}",
+            f"{row.step:.0e}",
+            f"{row.analytical:.6g}",
+            f"{row.numerical:.6g}",
+            f"{row.uncertainty:.0e}",
+            f"{row.absolute:.1e}",
+            f"{row.relative:.0e}",
         )
         for row in result.worst
     ]
-    shown = f"worst {len(rows)} of {result.numerical_grad.size} components"
-    return [shown, *_table([_COLUMNS, *rows])]
+    counts = Counter(row.verdict for row in result.worst)
+    shown = ", ".join(f"{counts[kind]} {word}" for kind, word in _SHOWN.items() if counts[kind])
+    return [
+        f"worst {len(rows)} of {result.numerical_grad.size} components ({shown})",
+        *_table([_COLUMNS, *rows]),
+    ]
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return [" ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-
-
-def _index_text(index: tuple[int, ...]) -> str:
-    return f"[{', '.join(str(i) for i in index)}]"
+    lines = [" ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [line[-_WIDTH:] if len(line) > _WIDTH else line for line in lines]
 
 
 def _cost_line(result: GradientCheck) -> str:

@@ -59,7 +59,7 @@ class Evaluator:
         return "prange" if _threads.layer_is_safe() else "threads"
 
     def differences(self, index: NDArray[np.int64], step: Floats) -> Differences:
-        """Central differences at the given coordinates; stops at the end of a slice in which f raised."""
+        """Central differences at the given coordinates; NaN where f raised."""
         count = index.size
         found = Differences(*(np.full(count, np.nan) for _ in range(3)), np.zeros(count, np.uint8))
         for part in self._slices(count, 2):
@@ -69,9 +69,31 @@ class Evaluator:
                 (index[part], step[part], found.above[part], found.below[part], found.quotient[part]),
                 found.status[part],
             )
-            if found.status[part].any():
-                break
         return found
+
+    def displaced(self, index: NDArray[np.int64], coordinate: Floats) -> tuple[Floats, NDArray[np.uint8]]:
+        """f with coordinate index[k] set to coordinate[k], and whether it raised."""
+        value, status = np.full(index.size, np.nan), np.zeros(index.size, np.uint8)
+        for part in self._slices(index.size, 1):
+            self._launch(
+                (_kernels.displaced_serial, _kernels.displaced_parallel),
+                (self.point.size,),
+                (index[part], coordinate[part], value[part]),
+                status[part],
+            )
+        return value, status
+
+    def along(self, direction: Floats, multiple: Floats) -> tuple[Floats, NDArray[np.uint8]]:
+        """f at x + multiple[k] * direction, and whether it raised."""
+        value, status = np.full(multiple.size, np.nan), np.zeros(multiple.size, np.uint8)
+        for part in self._slices(multiple.size, 1):
+            self._launch(
+                (_kernels.along_serial, _kernels.along_parallel),
+                (self.point.flat, direction),
+                (multiple[part], value[part]),
+                status[part],
+            )
+        return value, status
 
     def require_intact(self) -> None:
         """Raise if f left a trace in the points it was given (it wrote to x somewhere)."""
@@ -92,7 +114,9 @@ class Evaluator:
             self._seconds_per_evaluation = elapsed * self.threads / work
             done = part.stop
 
-    def _launch(self, kernels: tuple[Any, Any], shared: tuple[Any, ...], arrays: tuple[Array, ...], status: Array) -> None:
+    def _launch(
+        self, kernels: tuple[Any, Any], shared: tuple[Any, ...], arrays: tuple[Array, ...], status: Array
+    ) -> None:
         serial, parallel = kernels
         head = (self.objective.function, self.objective.block_address)
         if self.threads == 1:
@@ -103,7 +127,9 @@ class Evaluator:
         else:
             self._launch_on_threads(serial, head, shared, (*arrays, status))
 
-    def _launch_on_threads(self, serial: Any, head: tuple[Any, ...], shared: tuple[Any, ...], arrays: tuple[Array, ...]) -> None:
+    def _launch_on_threads(
+        self, serial: Any, head: tuple[Any, ...], shared: tuple[Any, ...], arrays: tuple[Array, ...]
+    ) -> None:
         count = arrays[0].size
 
         def run(lane: int) -> None:
@@ -119,16 +145,3 @@ def _rows(point: Point, count: int) -> Array:
     rows = np.empty((count, stride), dtype=point.dtype)
     rows[:, : point.size] = point.flat
     return rows
-
-
-def replay_failure(evaluator: Evaluator, index: NDArray[np.int64], step: Floats, status: NDArray[np.uint8]) -> None:
-    """If f raised at a coordinate, let its own exception arrive, with the coordinate in a note."""
-    failed = np.flatnonzero(status)
-    if not failed.size:
-        return
-    k = int(failed[0])
-    sign, symbol = (1.0, "+") if status[k] & _kernels.RAISED_ABOVE else (-1.0, "-")
-    place = evaluator.point.flat.copy()
-    i = int(index[k])
-    place[i] = place[i] + sign * step[k]
-    evaluator.objective.replay(place, f"x {symbol} h, {evaluator.point.name(i)} = {place[i]} (h = {step[k]:.3g})")

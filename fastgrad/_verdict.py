@@ -1,12 +1,22 @@
-"""Verdicts and the arithmetic behind them: pure NumPy, no evaluation of anything."""
+"""The judge: what the numbers of a difference say about an analytical gradient. Pure NumPy, evaluates nothing."""
 
 import enum
 import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-# The customary thresholds on the relative error of the whole gradient.
-CLASSICAL_TOLERANCE = {np.dtype(np.float64): 1e-5, np.dtype(np.float32): 1e-3}
+from fastgrad._noise import NoiseModel
+
+Floats = NDArray[np.float64]
+
+NOISE_WIDTH = 6.0  # half width of a bar in standard deviations of the noise measured once for all of f
+ROUNDING = 0.6 * 2.0**-53  # standard deviation of rounding a result, at the very least
+_WIDEST_STEP = 0.1  # of the scale of a coordinate
+_NARROWEST_STEP = 2.0**-30
+_SMALLEST_PART = 1e-6  # of the largest x_i g_i: components below are looked at with the step that suits this one
 
 
 class Verdict(enum.Enum):
@@ -17,10 +27,254 @@ class Verdict(enum.Enum):
     INCONCLUSIVE = "inconclusive"
 
 
-def judge_classical(relative_error: float, tolerance: float) -> tuple[Verdict, str]:
-    """The customary rule on the relative error alone; a NaN never matches."""
-    if relative_error < tolerance:
-        return Verdict.MATCH, f"relative error {relative_error:.2e} is below {tolerance:g}"
-    if math.isnan(relative_error):
-        return Verdict.INCONCLUSIVE, "the relative error is not a number"
-    return Verdict.MISMATCH, f"relative error {relative_error:.2e} is not below {tolerance:g}"
+# Verdicts of single components are kept as small integers: positions in this tuple.
+VERDICTS = (Verdict.INCONCLUSIVE, Verdict.MATCH, Verdict.MISMATCH)
+INCONCLUSIVE, MATCH, MISMATCH = range(3)
+
+
+class Flag(enum.IntFlag):
+    """What else is known of a component."""
+
+    NONE = 0
+    ABSOLUTE = 1  # too small to be resolved; seen to be small in the analytical gradient too
+    KINK = 2  # the slopes on the two sides differ, however near one looks
+    SCALE = 4  # differences at two scales contradict each other
+    ONE_SIDED = 8  # at a bound, or f is not defined on one side
+    NON_FINITE = 16  # f was NaN or infinite, or raised, near x
+    NOISE = 32  # the error bar is wider than the tolerance because of the noise of f
+    STATIONARY = 64  # both values vanish within the bar
+    CONSTANT = 128  # f does not depend on this coordinate
+    STAIRCASE = 256  # f is flat at small scale and steps at a larger one
+    UNCONFIRMED = 512  # differs, but was not looked at closely because enough mismatches were confirmed
+    PLAIN = 1024  # agreed at the first step; the bar is that of agreement, not of truncation
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all components of one check share. Values of f and derivatives are in units that avoid overflow."""
+
+    x: Floats
+    analytical: Floats  # finite; zero where the given one is not
+    scale: Floats  # s_i, the distance over which coordinate i varies
+    typical: float  # median of the scales
+    value: float  # f(x)
+    rtol: float
+    precision: float  # machine epsilon of the analytical gradient
+    noise: NoiseModel
+    grid: np.dtype[Any]  # the numbers that steps are multiples of
+    largest_product: float  # max |g_i| s_i
+    mean_product: float  # its root mean square
+    largest_gradient: float
+
+    def tolerance(self, i: Any, value: Any) -> Any:
+        """By how much a resolved component may differ: rtol, and the rounding of the analytical gradient itself.
+
+        The second term is capped, lest it excuse real errors of components with a tiny scale.
+        """
+        rounding = 4.0 * self.precision * self.largest_product / self.scale[i]
+        size = np.maximum(np.abs(self.analytical[i]), np.abs(value))
+        return self.rtol * size + np.minimum(rounding, 0.01 * self.rtol * self.largest_gradient)
+
+    def absolute_tolerance(self, i: Any) -> Any:
+        """Below this a component that cannot be resolved does not matter next to the others."""
+        return self.rtol * np.minimum(self.mean_product / self.scale[i], self.largest_gradient)
+
+    def sigma(self, i: Any, step: Any) -> Any:
+        """Standard deviation of the noise that a step in coordinate i meets."""
+        return self.noise.at(step / self.scale[i])
+
+    def depends_on_scale(self) -> bool:
+        return self.noise.depends_on_scale(ROUNDING * abs(self.value))
+
+    def widest_step(self, i: Any) -> Any:
+        return _WIDEST_STEP * np.maximum(self.scale[i], self.typical)
+
+    def automatic_step(self, i: Any, multiplier: float) -> Floats:
+        """Where noise and truncation of a central difference balance if f''' is about f' / s^2.
+
+        At least so wide that the noise cannot reach the tolerance.
+        """
+        scale = self.scale[i]
+        part = np.maximum(np.abs(self.analytical[i]) * scale, _SMALLEST_PART * self.largest_product)
+        part = np.where(part > 0.0, part, abs(self.value) or 1.0)
+        sigma = max(self.noise.largest, ROUNDING * abs(self.value))
+        sigma = np.where(sigma > 0.0, sigma, 2.0**-53 * part)
+        wanted = scale * np.maximum(np.cbrt(3.0 * sigma / part), 7.0 * NOISE_WIDTH * sigma / (self.rtol * part))
+        widest = self.widest_step(i)
+        wanted = multiplier * np.minimum(wanted, widest)
+        return np.clip(wanted, _NARROWEST_STEP * scale, widest * max(1.0, multiplier))
+
+
+def make_setting(
+    x: Floats,
+    analytical: Floats,
+    value: float,
+    *,
+    rtol: float,
+    precision: float,
+    noise: NoiseModel,
+    grid: Any,
+) -> Setting:
+    """Scales and sizes of a problem; the noise can be replaced later."""
+    magnitude = np.abs(x)
+    moving = magnitude[magnitude > 0.0]
+    typical = float(np.median(moving)) if moving.size else 1.0
+    scale = np.where(magnitude > 0.0, magnitude, typical)
+    if value != 0.0:
+        at_zero = np.flatnonzero((magnitude == 0.0) & (analytical != 0.0))
+        scale[at_zero] = np.minimum(typical, abs(value) / np.abs(analytical[at_zero]))
+    # Products with a denormal scale would lose their digits, and divisions by it overflow.
+    scale = np.maximum(scale, 1e-290)
+    product = np.abs(analytical) * scale
+    largest = float(product.max())
+    mean = largest * float(np.sqrt(np.mean((product / largest) ** 2))) if largest > 0.0 else 0.0
+    return Setting(
+        x, analytical, scale, typical, value, rtol, precision, noise, np.dtype(grid), largest, mean,
+        float(np.abs(analytical).max()),
+    )  # fmt: skip
+
+
+def with_noise(setting: Setting, noise: NoiseModel, grid: Any) -> Setting:
+    return replace(setting, noise=noise, grid=np.dtype(grid))
+
+
+# --- the first two evaluations ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PlainJudgement:
+    """What the first central difference says: agreement certifies itself, disagreement says nothing yet."""
+
+    agrees: NDArray[np.bool_]
+    absolute: NDArray[np.bool_]  # agrees, but only as a component too small to be resolved
+    bar: Floats
+    suspicion: Floats  # |difference| over the tolerance
+
+
+def judge_plain(
+    setting: Setting, index: NDArray[np.int64], step: Floats, above: Floats, below: Floats, quotient: Floats
+) -> PlainJudgement:
+    """Judge central differences at coordinates `index`. Never accuses: two values cannot show truncation."""
+    with np.errstate(all="ignore"):
+        slope_jump = np.abs((above - setting.value) - (setting.value - below)) / step
+        sigma = np.maximum(setting.sigma(index, step), ROUNDING * np.maximum(np.abs(above), np.abs(below)))
+        noise = NOISE_WIDTH / math.sqrt(2.0) * sigma / step
+        analytical = setting.analytical[index]
+        difference = np.abs(quotient - analytical)
+        tolerance = setting.tolerance(index, quotient)
+        absolute_tolerance = setting.absolute_tolerance(index)
+        size = np.maximum(np.abs(quotient), np.abs(analytical))
+        bend = np.maximum(np.maximum(1e-3 * size, 4.0 * noise), tolerance)
+        resolved = (difference <= tolerance / 2) & (noise <= tolerance / 2) & (slope_jump <= bend)
+        small = (difference <= noise) & (noise <= absolute_tolerance / 2)
+        small &= slope_jump <= np.maximum(4.0 * noise, absolute_tolerance)
+        sound = np.isfinite(above) & np.isfinite(below) & np.isfinite(quotient) & np.isfinite(tolerance)
+        agrees = sound & (resolved | small)
+        relative = resolved & (np.maximum(difference, noise) <= setting.rtol * size)
+        suspicion = np.where(sound, difference / np.maximum(tolerance, 1e-300), np.inf)
+    return PlainJudgement(agrees, agrees & ~relative, noise + difference, suspicion)
+
+
+# --- levels: four evaluations with a bar of their own -------------------------------------------------------------
+
+
+@dataclass
+class Level:
+    """A derivative estimate at one step, with its error bar and what the bar is made of."""
+
+    step: float
+    estimate: float
+    truncation: float
+    bend: float  # fourth difference: half of a slope jump that does not vanish with the step
+    noise: float
+    resolution: float  # smallest noise that these values can have
+    local_noise: float  # from the values of this level alone, times the step
+    noise_factor: float
+    slope_jump: float
+    slopes: tuple[float, float]  # forward, backward
+    values: tuple[float, ...]
+    bar: float = math.inf
+
+
+LOCAL_NOISE_WIDTH = 4.0
+_MISMATCH_BARS = 5.0  # bars that a difference must exceed before it is called an error
+_LARGE_SCALE = 1.0 / 32.0  # a step reaches a spacing of the noise tables at this share of it
+
+
+def set_bars(levels: list[Level]) -> list[Level]:
+    """Levels by ascending step, each with its bar: truncation, bend, and the larger of both views of the noise."""
+    ordered = sorted(levels, key=lambda level: level.step)
+    local = 0.0
+    for level in ordered:
+        local = max(local, level.local_noise)
+        noise = max(level.noise, level.noise_factor * LOCAL_NOISE_WIDTH * local / level.step)
+        level.bar = level.truncation + level.bend + noise
+    return ordered
+
+
+def uncontradicted(ordered: list[Level]) -> list[Level]:
+    """Levels whose interval overlaps those of all smaller steps."""
+    return [
+        level
+        for k, level in enumerate(ordered)
+        if not any(abs(level.estimate - near.estimate) > level.bar + near.bar for near in ordered[:k])
+    ]
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """Judgement on one component."""
+
+    verdict: Verdict
+    best: Level
+    flags: Flag
+
+
+def is_resolved_match(setting: Setting, i: int, level: Level) -> bool:
+    """Whether the whole interval of a level lies within the tolerance around the analytical value."""
+    gap = abs(level.estimate - setting.analytical[i]) + level.bar
+    tolerance = setting.tolerance(i, level.estimate)
+    return bool(gap <= tolerance < math.inf)
+
+
+def judge_levels(setting: Setting, i: int, levels: list[Level]) -> Ruling:
+    """Judge a component on all levels seen.
+
+    A match needs one level whose interval lies within the tolerance: agreement at any honest scale is no accident.
+    A mismatch needs five bars at the best level, and no other level that could still agree.
+    """
+    ordered = set_bars(levels)
+    sound = uncontradicted(ordered)
+    best = min(sound, key=lambda level: level.bar)
+    flags = Flag.SCALE if len(sound) < len(ordered) else Flag.NONE
+    matching = [level for level in ordered if is_resolved_match(setting, i, level)]
+    if matching:
+        level = min(matching, key=lambda level: level.bar)
+        size = max(abs(setting.analytical[i]), abs(level.estimate))
+        gap = abs(level.estimate - setting.analytical[i]) + level.bar
+        return Ruling(Verdict.MATCH, level, flags if gap <= setting.rtol * size else flags | Flag.ABSOLUTE)
+    difference = abs(best.estimate - setting.analytical[i])
+    tolerance = setting.tolerance(i, best.estimate)
+    if (
+        difference > best.bar + tolerance
+        and difference >= _MISMATCH_BARS * best.bar
+        and not _some_level_agrees(setting, i, ordered, difference)
+    ):
+        return Ruling(Verdict.MISMATCH, best, flags)
+    if difference <= best.bar <= setting.absolute_tolerance(i) < math.inf:
+        return Ruling(Verdict.MATCH, best, flags | Flag.ABSOLUTE)
+    return Ruling(Verdict.INCONCLUSIVE, best, flags)
+
+
+def _some_level_agrees(setting: Setting, i: int, ordered: list[Level], difference: float) -> bool:
+    def agrees(level: Level) -> bool:
+        gap = abs(level.estimate - setting.analytical[i])
+        return bool(gap <= level.bar + setting.tolerance(i, level.estimate))
+
+    if any(agrees(level) and level.bar <= difference / 2 for level in ordered):
+        return True
+    if not setting.depends_on_scale():
+        return False
+    reach = setting.noise.spacing_of_largest * setting.scale[i] * _LARGE_SCALE
+    wide = [level for level in ordered if level.step >= reach]
+    return bool(wide) and all(agrees(level) for level in wide)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgrad._inputs import Point, name_entry
+from fastgrad._inputs import Point, name_entry, positive_number
 
 # float64: the customary 1e-7. float32: the cube root of its machine epsilon, where rounding and truncation of a
 # central difference balance on coordinates of size 1; 1e-7 would vanish against any |x| > 2.
@@ -36,7 +36,7 @@ class Absolute:
     epsilon: float
 
     def __post_init__(self) -> None:
-        _require_positive(self.epsilon, "epsilon")
+        positive_number(self.epsilon, "epsilon")
 
     def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
         return np.full(np.shape(x), float(self.epsilon))
@@ -64,24 +64,41 @@ class Relative:
     typical: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_positive(self.epsilon, "epsilon")
-        _require_positive(self.typical, "typical")
+        positive_number(self.epsilon, "epsilon")
+        positive_number(self.typical, "typical")
 
     def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
         return float(self.epsilon) * np.maximum(np.abs(np.asarray(x, dtype=np.float64)), self.typical)
 
 
-def _require_positive(value: float, name: str) -> None:
-    if not (np.isscalar(value) and np.isreal(value)):
-        raise TypeError(f"{name} is {value!r}; need a positive number.")
-    if not (value > 0 and np.isfinite(value)):
-        raise ValueError(f"{name} is {value}; need a positive, finite number.")
+@dataclass(frozen=True)
+class Automatic:
+    """Steps chosen for each component from the measured noise of f.
+
+    In `check_gradient` the numerical gradient is then the best estimate of each component. Where there is
+    no gradient to check, called as a rule, h_i = eps^(1/3) max(|x_i|, median |x|), with eps the machine epsilon.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Automatic()(np.array([1.0, 0.0, 100.0])).round(8)
+    array([0.00030582, 0.00030582, 0.00060555])
+    """
+
+    def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        x = np.asarray(x)
+        magnitude = np.abs(x.astype(np.float64))
+        typical = float(np.median(magnitude[magnitude > 0.0])) if magnitude.any() else 1.0
+        precision = np.finfo(x.dtype if x.dtype.kind == "f" else np.float64).eps
+        return float(np.cbrt(precision)) * np.maximum(magnitude, typical)
 
 
 def resolve_steps(epsilon: float | ArrayLike | StepRule | None, point: Point) -> NDArray[np.float64]:
     """Steps for the coordinates of a point, flat, each of which changes its coordinate; 0 evaluations."""
     if epsilon is None:
         epsilon = DEFAULT_EPSILON[point.dtype]
+        if not _moves_largest(point, epsilon):
+            return _default_where_it_moves(point, epsilon)
     if isinstance(epsilon, float) and epsilon > 0.0:
         steps = np.full(point.size, epsilon)
         # Rounding is monotone: a step that moves the largest coordinate moves them all.
@@ -92,6 +109,12 @@ def resolve_steps(epsilon: float | ArrayLike | StepRule | None, point: Point) ->
     if not fits:
         _refuse(point, steps)
     return steps
+
+
+def _default_where_it_moves(point: Point, epsilon: float) -> NDArray[np.float64]:
+    """The default step, and a relative one at coordinates so large that the default would vanish."""
+    steps = np.full(point.size, epsilon)
+    return np.where(_moves(point.flat, steps), steps, np.cbrt(np.finfo(point.dtype).eps) * np.abs(point.flat))
 
 
 def _moves_largest(point: Point, step: float) -> bool:

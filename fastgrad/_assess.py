@@ -1,0 +1,316 @@
+"""From evaluations to a judgement of every component: first differences, measured noise, closer looks."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad._first import Bounds, FirstDifferences, first_differences
+from fastgrad._grid import generic_steps
+from fastgrad._noise import (
+    TABLE_POINTS,
+    NoiseModel,
+    Table,
+    TableState,
+    combine_tables,
+    constant_noise,
+    difference_table,
+    noise_from_residuals,
+)
+from fastgrad._refine import Closeup, look_closely
+from fastgrad._schedule import Evaluator
+from fastgrad._verdict import (
+    INCONCLUSIVE,
+    MATCH,
+    MISMATCH,
+    VERDICTS,
+    Flag,
+    Floats,
+    Verdict,
+    judge_plain,
+    make_setting,
+    with_noise,
+)
+
+_SPACINGS = {
+    np.dtype(np.float64): (2.0**-40, 2.0**-30, 2.0**-20),
+    np.dtype(np.float32): (2.0**-19, 2.0**-15, 2.0**-11),
+}
+_WIDEST_SPACING = 2.0**-8
+_COARSE = 2.0**-27  # noise of a grid, relative to f, from which the steps follow the float32 grid
+_CHUNK = 64  # components looked at together
+_ENOUGH_MISMATCHES = 64  # confirmed; the rest that differ are then reported unconfirmed
+_EXTRA_PER_COMPONENT, _EXTRA = 6, 2000  # evaluations that closer looks may take, beyond 2 n
+
+Index = NDArray[np.int64]
+
+
+@dataclass
+class Assessment:
+    """What is known of each component; in the units of f and the gradient as given."""
+
+    verdict: NDArray[np.int8]  # codes, see VERDICTS
+    estimate: Floats
+    bar: Floats
+    step: Floats
+    flags: NDArray[np.uint16]
+    scale: Floats
+    noise: float  # standard deviation of f that the first differences met
+    rtol: float
+    slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
+    failed: dict[int, float] = field(default_factory=dict)  # a value of the coordinate where f raised
+
+
+class Assessor:
+    """Judges all components of one gradient at one point, spending evaluations only where it is undecided."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        value: float,
+        repeat_difference: float,
+        analytical: NDArray[Any],
+        *,
+        rtol: float,
+        noise: float | None,
+        bounds: Bounds | None,
+    ) -> None:
+        point = evaluator.point
+        x = point.flat.astype(np.float64)
+        given = analytical.astype(np.float64)
+        finite = np.isfinite(given)
+        self.evaluator = evaluator
+        self.unit = _unit(value, given[finite], x[finite])
+        self.given_noise = None if noise is None else constant_noise(noise * self.unit)
+        self.repeat_noise = 1.5 * repeat_difference * self.unit
+        self.bounds = bounds
+        self.finite = finite
+        self.setting = make_setting(
+            x,
+            np.where(finite, given, 0.0) * self.unit,
+            value * self.unit,
+            rtol=rtol,
+            precision=float(np.finfo(analytical.dtype).eps),
+            noise=constant_noise(max(self.repeat_noise, 0.0)),
+            grid=point.dtype,
+        )
+        n = x.size
+        self.result = Assessment(
+            verdict=np.zeros(n, np.int8),
+            estimate=np.full(n, np.nan),
+            bar=np.full(n, np.inf),
+            step=np.full(n, np.nan),
+            flags=np.zeros(n, np.uint16),
+            scale=self.setting.scale,
+            noise=math.nan,
+            rtol=rtol,
+        )
+        self.result.verdict[~finite] = MISMATCH
+        self.known: dict[int, dict[float, float]] = {}
+
+    # -- the two ways in --------------------------------------------------------------------------------------
+
+    def judge_differences(self, first: FirstDifferences) -> Assessment:
+        """Judge with first differences taken at steps that somebody else chose."""
+        index = np.flatnonzero(self.finite)
+        quick = self._noise_without_tables(first, index)
+        if quick is not None:
+            self._set_noise(quick)
+            if self._judge_plain(index, first).size == 0:
+                return self._finish()
+        if self.given_noise is None:
+            self.measure_noise()
+        undecided = self._judge_plain(index, first)
+        self._look_closely(undecided, 1.0, automatic=False)
+        return self._finish()
+
+    def judge_automatically(self) -> Assessment:
+        """Choose the steps of the first differences too."""
+        if self.given_noise is None:
+            self.measure_noise()
+        else:
+            self._set_noise(self.given_noise)
+        index = np.flatnonzero(self.finite)
+        # A sample first: if most of it needs another step, the rule is off by a factor that the rest can use.
+        stride = max(1, index.size // _CHUNK)
+        sample, rest = index[::stride][:_CHUNK], np.setdiff1d(index, index[::stride][:_CHUNK])
+        multiplier = 1.0
+        for part in (sample, rest) if rest.size else (sample,):
+            first = self._automatic_differences(part, multiplier)
+            undecided = self._judge_plain(part, first)
+            found = self._look_closely(undecided, multiplier, automatic=True)
+            if len(found) > part.size / 2 and part is sample:
+                multiplier = float(np.median(found))
+        return self._finish()
+
+    # -- noise ------------------------------------------------------------------------------------------------
+
+    def _noise_without_tables(self, first: FirstDifferences, index: Index) -> NoiseModel | None:
+        if self.given_noise is not None:
+            return self.given_noise
+        quotient, step = first.quotient[index] * self.unit, first.step[index]
+        responds = (first.above[index] != first.below[index]) & np.isfinite(quotient)
+        residual = np.abs(quotient - self.setting.analytical[index])
+        sigma = noise_from_residuals(residual, step, responds)
+        return None if sigma is None else constant_noise(max(sigma, self.repeat_noise))
+
+    def measure_noise(self) -> None:
+        """Difference tables along one random direction at three or more spacings; 24 evaluations and up."""
+        spacings = list(_SPACINGS[self.evaluator.point.dtype])
+        tables = [self._table(spacing) for spacing in spacings]
+        grid = self.setting.grid
+        largest = abs(self.setting.value)
+        if any(0.3 * table.quantum > _COARSE * largest for table in tables):
+            grid = np.dtype(np.float32)
+        while tables[-1].state is TableState.PLATEAU and spacings[-1] < _WIDEST_SPACING:
+            spacings.append(spacings[-1] * 16.0)
+            tables.append(self._table(spacings[-1]))
+        if grid == np.float64:
+            for _ in range(2):
+                if tables[0].state is not TableState.CURVED:
+                    break
+                tables.insert(0, self._table(tables[0].spacing / 64.0))
+        self._set_noise(combine_tables(tables, self.repeat_noise), grid)
+
+    def _table(self, relative: float) -> Table:
+        setting = self.setting
+        index = np.arange(setting.x.size)
+        step = generic_steps(setting.x, relative * setting.scale, index, 1000 + int(-math.log2(relative)), setting.grid)
+        sign = np.where(generic_steps(setting.x, np.ones_like(step), index, 999, setting.grid) > 1.0, 1.0, -1.0)
+        direction = self._inside(step * sign)
+        values, _ = self.evaluator.along(direction, np.arange(1.0, TABLE_POINTS + 1.0))
+        return difference_table(np.concatenate([[setting.value], values * self.unit]), relative)
+
+    def _inside(self, direction: Floats) -> Floats:
+        """Turn, or stop, the coordinates that would leave the bounds."""
+        if self.bounds is None:
+            return direction
+        x = self.setting.x
+        direction = np.where(self.bounds.contain(x + TABLE_POINTS * direction), direction, -direction)
+        return np.where(self.bounds.contain(x + TABLE_POINTS * direction), direction, 0.0)
+
+    def _set_noise(self, noise: NoiseModel, grid: Any = None) -> None:
+        self.setting = with_noise(self.setting, noise, self.setting.grid if grid is None else grid)
+
+    # -- first differences ------------------------------------------------------------------------------------
+
+    def _automatic_differences(self, index: Index, multiplier: float) -> FirstDifferences:
+        setting = self.setting
+        wanted = setting.automatic_step(index, multiplier)
+        steps = np.full(setting.x.size, np.nan)
+        steps[index] = generic_steps(setting.x[index], wanted, index, 0, setting.grid)
+        return first_differences(self.evaluator, steps, index, self.bounds, setting.value / self.unit)
+
+    def _judge_plain(self, index: Index, first: FirstDifferences) -> Index:
+        """Accept the components that agree; return the others, most suspicious first."""
+        unit, result = self.unit, self.result
+        above, below = first.above[index] * unit, first.below[index] * unit
+        judged = judge_plain(self.setting, index, first.step[index], above, below, first.quotient[index] * unit)
+        agree = index[judged.agrees]
+        result.verdict[index] = INCONCLUSIVE
+        result.verdict[agree] = MATCH
+        result.estimate[index] = first.quotient[index] * unit
+        result.bar[index] = np.where(judged.agrees, judged.bar, np.inf)
+        result.step[index] = first.step[index]
+        result.flags[index] = 0
+        result.flags[agree] = int(Flag.PLAIN)
+        result.flags[index[judged.absolute]] |= int(Flag.ABSOLUTE)
+        open_ = ~judged.agrees
+        for i, high, low in zip(index[open_].tolist(), above[open_].tolist(), below[open_].tolist(), strict=True):
+            h, x = first.step[i], self.setting.x[i]
+            self.known[i] = {float(x + h): high, float(x - h): low} if math.isfinite(high + low) else {}
+        return index[open_][np.argsort(-judged.suspicion[open_], kind="stable")]
+
+    # -- closer looks -----------------------------------------------------------------------------------------
+
+    def _look_closely(self, undecided: Index, multiplier: float, *, automatic: bool) -> list[float]:
+        """Refine chunk by chunk; returns, for those that matched, how much wider their step was than the rule's."""
+        confirmed, ratios = 0, []
+        allowed = self.evaluator.evaluations + _EXTRA_PER_COMPONENT * self.setting.x.size + _EXTRA
+        for start in range(0, undecided.size, _CHUNK):
+            part = undecided[start : start + _CHUNK]
+            if confirmed >= _ENOUGH_MISMATCHES or self.evaluator.evaluations > allowed:
+                self.result.flags[undecided[start:]] |= int(Flag.UNCONFIRMED)
+                break
+            steps = self.result.step[part] if automatic else self._starting_steps(part, multiplier)
+            for i, step, seen in self._converse(part, steps):
+                self._record(i, seen)
+                confirmed += seen.verdict is Verdict.MISMATCH
+                if seen.verdict is Verdict.MATCH:
+                    ratios.append(multiplier * seen.step / step)
+            if not automatic and len(ratios) > (start + part.size) / 2:
+                multiplier = float(np.median(ratios))
+        return ratios
+
+    def _starting_steps(self, part: Index, multiplier: float) -> Floats:
+        wanted = self.setting.automatic_step(part, multiplier)
+        return generic_steps(self.setting.x[part], wanted, part, 1, self.setting.grid)
+
+    def _converse(self, part: Index, steps: Floats) -> list[tuple[int, float, Closeup]]:
+        """Hold one conversation per component, answering all their questions of a round at once."""
+        talks = {}
+        for i, step in zip(part.tolist(), steps.tolist(), strict=True):
+            talks[i] = look_closely(self.setting, i, step, self.known.pop(i, {}), limits(self.bounds, i))
+        finished: dict[int, Closeup] = {}
+        questions = {i: _advance(talk.__next__, finished, i) for i, talk in talks.items()}
+        while questions := {i: points for i, points in questions.items() if points is not None}:
+            answers = self._answer(questions)
+            questions = {
+                i: _advance(lambda i=i: talks[i].send(answers[i]), finished, i)  # type: ignore[misc]
+                for i in questions
+            }
+        return [(i, step, finished[i]) for i, step in zip(part.tolist(), steps.tolist(), strict=True)]
+
+    def _answer(self, questions: dict[int, list[float]]) -> dict[int, list[float]]:
+        index = np.array([i for i, points in questions.items() for _ in points], dtype=np.int64)
+        coordinate = np.array([p for points in questions.values() for p in points])
+        values, status = self.evaluator.displaced(index, coordinate)
+        for k in np.flatnonzero(status):
+            self.result.failed.setdefault(int(index[k]), float(coordinate[k]))
+        ends = np.cumsum([len(points) for points in questions.values()])[:-1]
+        return {i: part.tolist() for i, part in zip(questions, np.split(values * self.unit, ends), strict=True)}
+
+    def _record(self, i: int, seen: Closeup) -> None:
+        result = self.result
+        result.verdict[i] = VERDICTS.index(seen.verdict)
+        result.flags[i] = int(seen.flags)
+        if math.isfinite(seen.estimate):
+            result.estimate[i], result.bar[i], result.step[i] = seen.estimate, seen.bar, seen.step
+        if seen.slopes is not None:
+            result.slopes[i] = (seen.slopes[0] / self.unit, seen.slopes[1] / self.unit)
+
+    def _finish(self) -> Assessment:
+        result = self.result
+        result.estimate /= self.unit
+        result.bar /= self.unit
+        result.noise = self.setting.noise.largest / self.unit
+        return result
+
+
+def limits(bounds: Bounds | None, i: int) -> tuple[float, float]:
+    """Lowest and highest value that coordinate i may take."""
+    if bounds is None:
+        return (-math.inf, math.inf)
+    return (float(bounds.lower[i]), float(bounds.upper[i]))
+
+
+def _advance(resume: Callable[[], list[float]], finished: dict[int, Closeup], i: int) -> list[float] | None:
+    try:
+        return resume()
+    except StopIteration as stop:
+        finished[i] = stop.value
+        return None
+
+
+def _unit(value: float, analytical: Floats, x: Floats) -> float:
+    """A power of two that keeps f, the gradient and their products with x away from overflow and underflow."""
+    with np.errstate(over="ignore"):
+        products = np.abs(analytical) * np.maximum(np.abs(x), 1.0)
+    products = np.where(np.isfinite(products), products, np.abs(analytical))
+    largest = max(abs(value), float(products.max(initial=0.0)))
+    if not math.isfinite(largest) or largest == 0.0 or 1e-100 < largest < 1e100:
+        return 1.0
+    return math.ldexp(1.0, max(-1000, min(1000, -math.frexp(largest)[1])))

@@ -1,0 +1,127 @@
+"""A wrong gradient as evidence: how surprising it is that its wrong entries obey a law."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# A law is certain if unstructured errors would obey it with a probability below 10**SURE.
+SURE = -6.0
+# The error bars are estimates themselves: agreement is never demanded beyond eight digits.
+ALLOWANCE = 1e-8
+# An entry speaks for a law only if its error is this many times its bar; the others may merely contradict.
+CLEAR = 30.0
+# No single entry counts for more than this many digits, however narrow its bar.
+MOST_DIGITS = 12.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One stretch of the gradient: what was claimed, what was measured, and how well."""
+
+    x: Floats
+    analytical: Floats
+    numerical: Floats
+    tolerance: Floats
+    wrong: Mask  # confirmed mismatches
+    known: Mask  # entries with a finite bar, wrong or not
+    shape: tuple[int, ...]
+    sizes: Mapping[str, float]  # lengths by name: the usual factors
+    constants: Mapping[str, float]  # the user's own
+
+    def cut(self, stretch: slice, shape: tuple[int, ...], sizes: Mapping[str, float]) -> "Evidence":
+        """The evidence of consecutive entries only."""
+        return Evidence(
+            x=self.x[stretch],
+            analytical=self.analytical[stretch],
+            numerical=self.numerical[stretch],
+            tolerance=self.tolerance[stretch],
+            wrong=self.wrong[stretch],
+            known=self.known[stretch],
+            shape=shape,
+            sizes={**self.sizes, **sizes},
+            constants=self.constants,
+        )
+
+    def without(self, explained: Mask) -> "Evidence":
+        """Leave out entries that have their own explanation: neither wrong nor right from here on."""
+        return replace(self, wrong=self.wrong & ~explained, known=self.known & ~explained)
+
+    def agrees(self, prediction: Floats) -> Mask:
+        """Where a predicted gradient lies within the error bars."""
+        return np.asarray(np.abs(self.numerical - prediction) <= self.tolerance)
+
+    @cached_property
+    def difference(self) -> Floats:
+        """Numerical minus analytical."""
+        return self.numerical - self.analytical
+
+    @cached_property
+    def surprise(self) -> Floats:
+        """Per entry, log10 of the chance that an unstructured error of its size lands within its bar."""
+        size = np.abs(self.difference)
+        clear = self.wrong & (size > self.tolerance) & (size >= CLEAR * self.tolerance)
+        return np.where(clear, np.fmax(np.log10(2 * self.tolerance / size), -MOST_DIGITS), 0.0)
+
+    @cached_property
+    def quantum(self) -> float:
+        """What all wrong analytical values are multiples of: 1 for integers, next to nothing for others."""
+        return largest_common_power_of_two(self.analytical[self.wrong])
+
+    @cached_property
+    def granular_surprise(self) -> Floats:
+        """The surprise where values are multiples of a quantum: small integers agree easily."""
+        return np.fmax(self.surprise, -np.log10(1 + 2 * np.abs(self.difference) / self.quantum))
+
+
+def log_chance(surprise: Floats, *inputs: Floats, free: int, among: float, most_digits: float = MOST_DIGITS) -> float:
+    """Log10 of the probability that unstructured errors obey one of `among` laws as these entries do.
+
+    Each free parameter costs the most significant entry. Entries in which the law sees the same `inputs` (one
+    or two columns), as happens at symmetric points, obey any law together: they count once. No entry counts for
+    more than `most_digits`.
+    """
+    clear = surprise < 0
+    surprise = surprise[clear]
+    if inputs and surprise.size:
+        # Inputs closer than the bars cannot be told apart either; power of two, so that rounding is exact.
+        resolution = 2.0 ** math.ceil(math.log2(max(2.0**-20, 10.0 ** float(np.median(surprise)))))
+        first, second = (round_mantissa(column[clear], resolution) for column in (inputs[0], inputs[-1]))
+        order = np.argsort(surprise)
+        surprise = surprise[order][np.unique((first + 1j * second)[order], return_index=True)[1]]
+    return float(np.fmax(np.sort(surprise)[free:], -most_digits).sum()) + math.log10(among)
+
+
+def round_mantissa(values: Floats, resolution: float) -> Floats:
+    """Values rounded to a relative resolution, a power of two."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(mantissa / resolution) * resolution, exponent)
+
+
+def largest_common_power_of_two(values: Floats) -> float:
+    """The largest power of two of which all values are multiples; 0 if there is no value but 0."""
+    mantissa, exponent = np.frexp(values[values != 0])
+    if mantissa.size == 0:
+        return 0.0
+    digits = np.abs(np.ldexp(mantissa, 53)).astype(np.int64)
+    return float(np.min(np.ldexp((digits & -digits).astype(np.float64), exponent - 53)))
+
+
+def feasible(target: Floats, column: Floats, tolerance: Floats) -> tuple[float, float, float] | None:
+    """All c != 0 with |target - c * column| <= tolerance, as (sign, least |c|, largest |c|), or None."""
+    bare = column == 0
+    if np.all(bare) or np.any(np.abs(target[bare]) > tolerance[bare]):
+        return None
+    centre, reach = target[~bare] / column[~bare], tolerance[~bare] / np.abs(column[~bare])
+    low, high = float(np.max(centre - reach)), float(np.min(centre + reach))
+    if 0 < low <= high < math.inf:
+        return 1.0, low, high
+    if -math.inf < low <= high < 0:
+        return -1.0, -high, -low
+    return None

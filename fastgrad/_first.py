@@ -1,0 +1,118 @@
+"""First differences of all coordinates at given steps: central, or one-sided where a bound leaves no room."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastgrad._inputs import Point
+from fastgrad._objective import Objective
+from fastgrad._schedule import Evaluator
+
+Floats = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Lowest and highest allowed value of each coordinate, flat."""
+
+    lower: Floats
+    upper: Floats
+
+    def contain(self, x: Floats) -> NDArray[np.bool_]:
+        return (self.lower <= x) & (x <= self.upper)
+
+
+def make_bounds(bounds: tuple[ArrayLike, ArrayLike] | None, point: Point) -> Bounds | None:
+    """Check bounds=(lower, upper), each one number or an array shaped like x; None on a side means no bound."""
+    if bounds is None:
+        return None
+    try:
+        lower, upper = bounds
+    except (TypeError, ValueError):
+        raise TypeError("bounds must be a pair (lower, upper), each one number or an array shaped like x.") from None
+    limits = Bounds(_side(lower, -np.inf, point, "lower"), _side(upper, np.inf, point, "upper"))
+    outside = np.flatnonzero(~limits.contain(point.flat.astype(np.float64)))
+    if outside.size:
+        i = int(outside[0])
+        raise ValueError(
+            f"{point.name(i)} = {point.flat[i]} lies outside its bounds [{limits.lower[i]}, {limits.upper[i]}]; "
+            f"need an x inside them."
+        )
+    return limits
+
+
+def _side(values: Any, default: float, point: Point, name: str) -> Floats:
+    given = np.asarray(default if values is None else values, dtype=np.float64)
+    if given.shape not in ((), point.shape):
+        raise ValueError(f"the {name} bound has shape {given.shape}; need one number or shape {point.shape}.")
+    if np.isnan(given).any():
+        raise ValueError(f"the {name} bound holds a NaN; use -inf, inf or None where there is no bound.")
+    return np.broadcast_to(given, point.shape).reshape(-1)
+
+
+@dataclass(frozen=True)
+class FirstDifferences:
+    """For every coordinate of x; NaN where no difference was taken. `above` and `below` only if central."""
+
+    step: Floats
+    above: Floats
+    below: Floats
+    quotient: Floats
+    raised: dict[int, float]  # coordinate -> a value of it at which f raised
+
+
+def first_differences(
+    evaluator: Evaluator, steps: Floats, index: Index, bounds: Bounds | None, value: float
+) -> FirstDifferences:
+    """Differences at coordinates `index` with steps[index]; 2 evaluations each, error O(h^2)."""
+    n = evaluator.point.size
+    first = FirstDifferences(steps.copy(), *(np.full(n, np.nan) for _ in range(3)), {})
+    x = evaluator.point.flat.astype(np.float64)
+    inside = np.ones(index.size, dtype=bool)
+    if bounds is not None:
+        lower, upper = bounds.lower[index], bounds.upper[index]
+        inside = (x[index] - steps[index] >= lower) & (x[index] + steps[index] <= upper)
+    central = index[inside]
+    found = evaluator.differences(central, steps[central])
+    first.above[central], first.below[central], first.quotient[central] = (
+        found.above,
+        found.below,
+        found.quotient,
+    )
+    for k in np.flatnonzero(found.status).tolist():
+        i = int(central[k])
+        first.raised[i] = float(x[i] + (steps[i] if found.status[k] & 1 else -steps[i]))
+    if bounds is not None and not inside.all():
+        _one_sided(evaluator, first, index[~inside], bounds, value)
+    return first
+
+
+def _one_sided(evaluator: Evaluator, first: FirstDifferences, index: Index, bounds: Bounds, value: float) -> None:
+    """(-3 f(x) + 4 f(x + s h) - f(x + 2 s h)) / (2 s h), looking where there is more room; h shrinks to fit."""
+    x = evaluator.point.flat.astype(np.float64)[index]
+    room_above, room_below = bounds.upper[index] - x, x - bounds.lower[index]
+    side = np.where(room_above >= room_below, 1.0, -1.0)
+    step = np.minimum(first.step[index], np.maximum(room_above, room_below) / 2.0)
+    room = (x + side * step != x) & (step > 0.0)
+    index, x, step, side = index[room], x[room], step[room], side[room]
+    near, far = x + side * step, x + 2.0 * side * step
+    values, status = evaluator.displaced(np.repeat(index, 2), np.stack([near, far], axis=1).reshape(-1))
+    one, two = values[0::2] - value, values[1::2] - value
+    first.quotient[index] = (4.0 * one - two) / (far - x)
+    first.step[index] = step
+    for k in np.flatnonzero(status).tolist():
+        first.raised[int(index[k // 2])] = float((near, far)[k % 2][k // 2])
+
+
+def replay_failure(objective: Objective, point: Point, raised: dict[int, float]) -> None:
+    """If f raised at a coordinate, let its own exception arrive, with the coordinate in a note."""
+    if not raised:
+        return
+    i = min(raised)
+    place = point.flat.copy()
+    place[i] = raised[i]
+    h = float(place[i]) - float(point.flat[i])
+    objective.replay(place, f"x {'+' if h > 0 else '-'} h, {point.name(i)} = {place[i]} (h = {abs(h):.3g})")

@@ -1,0 +1,191 @@
+"""Why a verdict was given, in a sentence a person can act on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad._assess import Assessment
+from fastgrad._verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag, Verdict
+
+Name = Callable[[int], str]
+
+
+def overall_verdict(assessment: Assessment) -> Verdict:
+    """Mismatch if any component is, match if all are, otherwise inconclusive."""
+    if (assessment.verdict == MISMATCH).any():
+        return Verdict.MISMATCH
+    if (assessment.verdict == MATCH).all():
+        return Verdict.MATCH
+    return Verdict.INCONCLUSIVE
+
+
+def give_reason(
+    assessment: Assessment, analytical: NDArray[Any], value: float, repeat_difference: float, name: Name
+) -> str:
+    """The sentence for the overall verdict; `analytical` is flat and as given."""
+    verdict = overall_verdict(assessment)
+    if verdict is Verdict.MISMATCH:
+        return _reason_of_mismatch(assessment, analytical, name)
+    if verdict is Verdict.MATCH:
+        return _reason_of_match(assessment)
+    if not np.isfinite(value):
+        return f"f(x) is {value}: there is nothing to differentiate; check at another x"
+    return _reason_of_doubt(assessment, analytical, repeat_difference, name)
+
+
+def worst_first(assessment: Assessment, analytical: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Flat positions: mismatches before doubts before matches, then by the effect of the difference on f.
+
+    A difference counts times the scale of its coordinate, so that the order does not depend on units of x.
+    """
+    with np.errstate(all="ignore"):
+        effect = np.abs(assessment.estimate - analytical) * assessment.scale
+    effect = np.where(np.isnan(effect), np.inf, effect)
+    rank = np.array([1, 2, 0])[assessment.verdict]  # INCONCLUSIVE, MATCH, MISMATCH
+    count = min(count, effect.size)
+    candidates = np.arange(effect.size)
+    for worst_rank in range(3):  # only whole ranks that can matter are sorted
+        if np.count_nonzero(rank <= worst_rank) >= count:
+            candidates = np.flatnonzero(rank <= worst_rank)
+            break
+    if candidates.size > 50 * count:
+        candidates = np.flatnonzero(rank < worst_rank).tolist() + _largest(effect, rank == worst_rank, count)
+        candidates = np.array(candidates)
+    order = np.lexsort((candidates, -effect[candidates], rank[candidates]))
+    return np.asarray(candidates[order][:count], dtype=np.int64)
+
+
+def _largest(effect: NDArray[np.float64], among: NDArray[np.bool_], count: int) -> list[int]:
+    positions = np.flatnonzero(among)
+    top = np.argpartition(-effect[positions], count - 1)[:count]
+    return [int(position) for position in positions[top]]
+
+
+def _reason_of_mismatch(assessment: Assessment, analytical: NDArray[Any], name: Name) -> str:
+    broken = np.flatnonzero(~np.isfinite(analytical))
+    if broken.size:
+        more = f" and at {broken.size - 1} more components" if broken.size > 1 else ""
+        return f"the analytical gradient is {analytical[broken[0]]} at {name(int(broken[0]))}{more}"
+    wrong = np.count_nonzero(assessment.verdict == MISMATCH)
+    worst = int(worst_first(assessment, analytical, 1)[0])
+    more = np.count_nonzero((assessment.flags & Flag.UNCONFIRMED) != 0)
+    also = f" ({more} more differ and were not looked at closely)" if more else ""
+    n = analytical.size
+    return (
+        f"{wrong} of {n} component{'s' if n > 1 else ''} differ{'s' if wrong == 1 else ''} by more than "
+        f"{'its' if wrong == 1 else 'their'} error bar{also}; worst {name(worst)}: analytical {analytical[worst]:.6g}, "
+        f"numerical {assessment.estimate[worst]:.6g} +- {assessment.bar[worst]:.1g}"
+    )
+
+
+def _reason_of_match(assessment: Assessment) -> str:
+    n = assessment.verdict.size
+    small = np.count_nonzero((assessment.flags & Flag.ABSOLUTE) != 0)
+    both = "the only component agrees" if n == 1 else f"all {n} components agree"
+    text = f"{both} within {assessment.rtol:g}"
+    if small:
+        text += f", {small} of them too small to be resolved and seen to be small"
+    one_sided = np.count_nonzero((assessment.flags & Flag.ONE_SIDED) != 0)
+    if one_sided:
+        text += f"; {one_sided} checked from one side only"
+    return text
+
+
+def _reason_of_doubt(assessment: Assessment, analytical: NDArray[Any], repeat_difference: float, name: Name) -> str:
+    open_ = np.flatnonzero(assessment.verdict == INCONCLUSIVE)
+    flags = assessment.flags[open_]
+    if repeat_difference > 0.0:
+        return (
+            f"f is not deterministic: two calls at x differ by {repeat_difference:.2g}, which hides the gradient at "
+            f"{_count(open_, analytical.size)}; fix the seed of its random numbers"
+        )
+    if _is_stationary(assessment, analytical):
+        return "x is a stationary point: both gradients vanish within the error bars, so any would; check elsewhere"
+    for flag, describe in (
+        (Flag.KINK, _describe_kinks),
+        (Flag.NON_FINITE, _describe_non_finite),
+        (Flag.STAIRCASE, _describe_staircase),
+        (Flag.UNCONFIRMED, _describe_unconfirmed),
+    ):
+        concerned = open_[(flags & flag) != 0]
+        if 2 * concerned.size > open_.size or (concerned.size and flag is Flag.NON_FINITE):
+            return describe(assessment, analytical, concerned, name)
+    return _describe_noise(assessment, analytical, open_, name)
+
+
+def is_between(analytical: float, forward: float, backward: float) -> bool:
+    """Whether an analytical value is a subgradient, that is, lies between the slopes of a kink."""
+    slack = 1e-3 * abs(forward - backward)
+    return min(forward, backward) - slack <= analytical <= max(forward, backward) + slack
+
+
+def _count(positions: NDArray[np.int64], n: int) -> str:
+    return f"{positions.size} of {n} component{'s' if n > 1 else ''}"
+
+
+def _is_stationary(assessment: Assessment, analytical: NDArray[Any]) -> bool:
+    seen = np.isfinite(assessment.bar) & np.isfinite(assessment.estimate)
+    within = (np.abs(assessment.estimate) <= assessment.bar) & (np.abs(analytical) <= assessment.bar)
+    return bool(np.all(seen & within))
+
+
+def _describe_kinks(assessment: Assessment, analytical: NDArray[Any], concerned: NDArray[np.int64], name: Name) -> str:
+    parts = []
+    for i in concerned[:3].tolist():
+        forward, backward = assessment.slopes[i]
+        between = "between them" if is_between(float(analytical[i]), forward, backward) else "outside them"
+        parts.append(f"{name(i)} (slopes {backward:.4g} and {forward:.4g}, analytical {analytical[i]:.4g} {between})")
+    more = f" and {concerned.size - 3} more" if concerned.size > 3 else ""
+    return f"kink at {', '.join(parts)}{more}: f has no derivative there; check at an x away from it"
+
+
+def _describe_non_finite(
+    assessment: Assessment, analytical: NDArray[Any], concerned: NDArray[np.int64], name: Name
+) -> str:
+    return (
+        f"f is not finite near x in {name(int(concerned[0]))}"
+        f"{f' and {concerned.size - 1} more' if concerned.size > 1 else ''}: differences there say too little; "
+        f"pass bounds=, or check at an x inside the domain"
+    )
+
+
+def _describe_staircase(
+    assessment: Assessment, analytical: NDArray[Any], concerned: NDArray[np.int64], name: Name
+) -> str:
+    return (
+        f"f moves in steps along {name(int(concerned[0]))}: flat close to x, not from afar; its derivative there is a "
+        f"matter of scale"
+    )
+
+
+def _describe_unconfirmed(
+    assessment: Assessment, analytical: NDArray[Any], concerned: NDArray[np.int64], name: Name
+) -> str:
+    return (
+        f"{_count(concerned, analytical.size)} were left undecided when the evaluations allowed for closer looks "
+        f"were used up; the first is {name(int(concerned[0]))}"
+    )
+
+
+def _describe_noise(assessment: Assessment, analytical: NDArray[Any], open_: NDArray[np.int64], name: Name) -> str:
+    estimate, bar = assessment.estimate[open_], assessment.bar[open_]
+    difference = np.abs(estimate - analytical[open_])
+    size = np.maximum(np.abs(estimate), np.abs(analytical[open_]))
+    with np.errstate(all="ignore"):
+        blind = np.where(size > 0.0, bar / size, np.inf)
+        share = difference / bar
+    worst = int(np.nanargmax(np.where(np.isfinite(share), share, -1.0)))
+    limit = float(np.median(blind))
+    text = (
+        f"f has a noise level of {assessment.noise:.2g}: differences cannot see relative errors below {limit:.1g} at "
+        f"{_count(open_, analytical.size)}; "
+    )
+    if np.all(share <= 1.0):
+        return text + "the gradient agrees within that"
+    i = int(open_[worst])
+    return (
+        text + f"{name(i)} is {share[worst]:.1f} error bars off (analytical {analytical[i]:.6g}, "
+        f"numerical {assessment.estimate[i]:.6g} +- {assessment.bar[i]:.1g})"
+    )

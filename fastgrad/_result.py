@@ -1,0 +1,127 @@
+"""From an assessment to the result that the user gets."""
+
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+
+from fastgrad._assess import Assessment
+from fastgrad._causes import Cause, find_causes
+from fastgrad._first import FirstDifferences
+from fastgrad._inputs import Array, Point
+from fastgrad._layout import Layout
+from fastgrad._objective import Trial
+from fastgrad._reason import give_reason, is_between, overall_verdict, worst_first
+from fastgrad._report import Component, GradientCheck, Kink
+from fastgrad._schedule import Evaluator
+from fastgrad._verdict import MISMATCH, VERDICTS, Flag
+from fastgrad.metric import error_norms
+
+_ROWS = 5
+_MOST_KINKS = 100
+
+
+def make_result(
+    point: Point,
+    analytical: Array,
+    first: FirstDifferences | None,
+    found: Assessment,
+    *,
+    trial: Trial,
+    layout: Layout,
+    evaluator: Evaluator,
+    constants: Mapping[str, float] | None,
+    evaluations: int,
+    elapsed: float,
+) -> GradientCheck:
+    """Put together what a check found; without first differences the best estimates are the numerical gradient."""
+    given, shape = analytical.astype(np.float64), point.shape
+    numerical, steps = found.estimate, found.step
+    if first is not None:
+        # Where f failed at the given step, the estimate of the closer look is all there is.
+        taken = np.isfinite(first.quotient)
+        numerical, steps = np.where(taken, first.quotient, numerical), np.where(taken, first.step, steps)
+    norms = error_norms(numerical, given)
+    with np.errstate(all="ignore"):
+        absolute = np.abs(numerical - given)
+    return GradientCheck(
+        numerical_grad=numerical.astype(point.dtype).reshape(shape),
+        relative_error=norms.relative_error,
+        verdict=overall_verdict(found),
+        reason=give_reason(found, given, trial.value, trial.difference, layout.name),
+        analytical_grad=analytical.reshape(shape),
+        step=steps.reshape(shape),
+        estimate=found.estimate.reshape(shape),
+        uncertainty=found.bar.reshape(shape),
+        resolution=_resolution(found, given).reshape(shape),
+        verdicts=np.array(VERDICTS, dtype=object)[found.verdict].reshape(shape),
+        flags=found.flags.reshape(shape),
+        kinks=_kinks(found, given, layout),
+        causes=_causes(point, given, found, layout, constants),
+        noise=found.noise,
+        rtol=found.rtol,
+        worst=tuple(_row(point, given, found, layout, int(k)) for k in worst_first(found, given, _ROWS)),
+        norms=norms,
+        max_absolute=float(absolute.max()),
+        mean_absolute=float(absolute.mean()),
+        evaluations=evaluations,
+        elapsed=elapsed,
+        coverage=1.0,
+        threads=evaluator.threads,
+        executor=evaluator.route,
+    )
+
+
+def _resolution(found: Assessment, analytical: Array) -> Array:
+    """Smallest rtol at which each component would match; 0 for two zeros."""
+    with np.errstate(all="ignore"):
+        gap = np.abs(found.estimate - analytical) + found.bar
+        size = np.maximum(np.abs(analytical), np.abs(found.estimate))
+        ratio = gap / size
+    return np.where(gap == 0.0, 0.0, ratio)
+
+
+def _row(point: Point, analytical: Array, found: Assessment, layout: Layout, k: int) -> Component:
+    a, b = float(analytical[k]), float(found.estimate[k])
+    absolute, scale = abs(b - a), max(abs(a), abs(b))
+    return Component(
+        name=layout.name(k),
+        index=layout.index(k),
+        verdict=VERDICTS[found.verdict[k]],
+        x=float(point.flat[k]),
+        step=float(found.step[k]),
+        analytical=a,
+        numerical=b,
+        uncertainty=float(found.bar[k]),
+        absolute=absolute,
+        relative=absolute / scale if scale > 0.0 else absolute,
+    )
+
+
+def _kinks(found: Assessment, analytical: Array, layout: Layout) -> tuple[Kink, ...]:
+    return tuple(
+        Kink(
+            layout.name(k),
+            layout.index(k),
+            (backward, forward),
+            is_between(float(analytical[k]), forward, backward),
+        )
+        for k, (forward, backward) in itertools.islice(sorted(found.slopes.items()), _MOST_KINKS)
+    )
+
+
+def _causes(
+    point: Point, analytical: Array, found: Assessment, layout: Layout, constants: Mapping[str, float] | None
+) -> tuple[Cause, ...]:
+    wrong = found.verdict == MISMATCH
+    if not wrong.any():
+        return ()
+    # Components that differ but were not looked at closely are no evidence on their own; with a bar of a tenth
+    # of their difference they can still contradict a law.
+    unconfirmed = (found.flags & Flag.UNCONFIRMED) != 0
+    with np.errstate(invalid="ignore"):
+        bar = np.where(unconfirmed, 0.1 * np.abs(found.estimate - analytical), found.bar)
+    return find_causes(
+        point.flat, analytical, found.estimate, bar, wrong,
+        blocks=layout.blocks or None, shape=layout.shape, constants=constants,
+    )  # fmt: skip

@@ -1,0 +1,178 @@
+"""The command line: ``fastgrad check FILE.py:f FILE.py:gradient --at x.npy``.
+
+Standard output holds the report and nothing else: what the user's code prints goes to standard error.
+Exit codes: 0 match, 1 mismatch, 2 inconclusive or unusable input, 130 interrupted.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import re
+import sys
+import textwrap
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import fastgrad
+from fastgrad._user_files import UnusableInput, array_in, arrays_in, object_named
+
+_EXIT_CODES = {fastgrad.Verdict.MATCH: 0, fastgrad.Verdict.MISMATCH: 1, fastgrad.Verdict.INCONCLUSIVE: 2}
+_UNUSABLE, _INTERRUPTED = 2, 130
+_LONGEST_MESSAGE = 800  # characters; a compiler's message can fill a screen
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments after the name of the program; default those of this process.
+
+    Returns
+    -------
+    int
+        The exit code: 0 match, 1 mismatch, 2 inconclusive or unusable input, 130 interrupted.
+    """
+    arguments = _join_negative_lists(sys.argv[1:] if argv is None else argv)
+    try:
+        options = _parser().parse_args(arguments)
+        with contextlib.redirect_stdout(sys.stderr):
+            result = options.run(options)
+        print(_as_json(options, result) if options.json else result)
+        return _EXIT_CODES[result.verdict]
+    except KeyboardInterrupt:
+        return _stop("interrupted", _INTERRUPTED)
+    except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        return _stop(f"error: {_sentence(error)}", _UNUSABLE)
+
+
+def _stop(message: str, code: int) -> int:
+    print(f"fastgrad: {message}", file=sys.stderr)
+    return code
+
+
+def _sentence(error: Exception) -> str:
+    """The message of an exception in one line, with its notes, and with its kind unless fastgrad wrote it."""
+    notes = getattr(error, "__notes__", [])
+    message = textwrap.shorten(str(error), _LONGEST_MESSAGE, placeholder=" ... (--debug shows all)")
+    if notes or not isinstance(error, TypeError | ValueError | UnusableInput):
+        message = f"{type(error).__name__}: {message}".removesuffix(": ")
+    return " ".join([message, *(f"({' '.join(note.split())})" for note in notes)])
+
+
+def _join_negative_lists(arguments: Sequence[str]) -> list[str]:
+    """``--at -1,2`` as ``--at=-1,2``: argparse takes a list that starts with a minus sign for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == "--at" and re.match(r"-[\d.]", argument):
+            joined[-1] += "=" + argument
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _as_json(options: argparse.Namespace, result: Any) -> str:
+    named = {"schema": options.schema, "version": fastgrad.__version__}
+    asked = {"f": options.f, "gradient": options.gradient}
+    return json.dumps(_finite_or_null({**named, **asked, **result.to_dict()}), allow_nan=False)
+
+
+def _finite_or_null(value: Any) -> Any:
+    """JSON has no NaN and no infinity: both become null."""
+    if isinstance(value, dict):
+        return {key: _finite_or_null(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_finite_or_null(member) for member in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- commands: one function that declares its options, one that runs it and returns the result -------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose complaints end like all others: one line on standard error, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UnusableInput(f"{message}; '{self.prog} --help' shows what is needed.")
+
+
+_EPILOG = """\
+exit codes: 0 match, 1 mismatch, 2 inconclusive or unusable input, 130 interrupted
+
+The report goes to standard output, errors and whatever FILE.py prints to standard error."""
+
+_CHECK_EXAMPLES = """\
+examples:
+  fastgrad check model.py:f model.py:gradient --at 1,2,3
+  fastgrad check model.py:f model.py:gradient --at=-1,2 --epsilon 1e-6
+  fastgrad check model.py:f gradient.npy --at x.npy --args data.npz --json
+  fastgrad check package.module:f package.module:gradient --at x.npy --dtype float32
+
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="fastgrad",
+        description="Is this gradient right? Checks gradients of objectives compiled with Numba.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"fastgrad {fastgrad.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_check(commands)
+    return parser
+
+
+def _add_check(commands: Any) -> None:
+    parser = commands.add_parser(
+        "check",
+        help="compare a gradient with central differences, component by component",
+        description="Compare an analytical gradient with central differences, component by component.",
+        epilog=_CHECK_EXAMPLES + _EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_problem(parser)
+    parser.add_argument("--epsilon", type=float, metavar="E", help="step of the differences, in units of x")
+    parser.set_defaults(run=_check, schema="fastgrad.check/1")
+
+
+def _check(options: argparse.Namespace) -> fastgrad.GradientCheck:
+    f, gradient, x, args = _problem(options)
+    return fastgrad.check_gradient(f, x, gradient, options.epsilon, args=args, threads=options.threads)
+
+
+# --- what all commands ask for -----------------------------------------------------------------------------------
+
+
+def _add_problem(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("f", metavar="FILE.py:f", help="the objective, compiled with numba.njit; or package.module:f")
+    add("gradient", metavar="FILE.py:gradient", help="a function (x, *args) or array; or a .npy file")
+    add("--at", required=True, metavar="X", help="x: a .npy file of any shape, or numbers such as 1,2,3")
+    add("--args", metavar="FILE.npz", help="arguments after x, in the order saved; 0-d arrays become numbers")
+    add("--dtype", choices=("float32", "float64"), help="convert x to this first (default: as it comes)")
+    add("--threads", type=int, metavar="N", help="threads that evaluate f (default: all)")
+    add("--json", action="store_true", help="print one JSON object; NaN and infinities become null")
+    add("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _problem(options: argparse.Namespace) -> tuple[Any, Any, Any, tuple[Any, ...]]:
+    f = object_named(options.f, role="f")
+    if options.gradient.endswith(".npy"):
+        gradient = array_in(options.gradient, role="gradient")
+    else:
+        gradient = object_named(options.gradient, role="gradient")
+    return f, gradient, _point(options.at, options.dtype), arrays_in(options.args) if options.args else ()
+
+
+def _point(at: str, dtype: str | None) -> Any:
+    x = array_in(at, role="--at") if at.endswith(".npy") else [_number(part, at) for part in at.split(",")]
+    return x if dtype is None else fastgrad_cast(x, dtype)
