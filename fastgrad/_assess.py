@@ -1,7 +1,6 @@
 """From evaluations to a judgement of every component: first differences, measured noise, closer looks."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,8 +110,6 @@ class Assessor:
         self.result.verdict[~finite] = MISMATCH
         self.known: dict[int, dict[float, float]] = {}
 
-    # -- the two ways in --------------------------------------------------------------------------------------
-
     def judge_differences(self, first: FirstDifferences) -> Assessment:
         """Judge with first differences taken at steps that somebody else chose."""
         index = np.flatnonzero(self.finite)
@@ -146,7 +143,9 @@ class Assessor:
                 multiplier = float(np.median(found))
         return self._finish()
 
-    # -- noise ------------------------------------------------------------------------------------------------
+    def give_up(self) -> Assessment:
+        """Nothing can be judged (f(x) is not finite); only a gradient that is not finite is wrong by itself."""
+        return self._finish()
 
     def _noise_without_tables(self, first: FirstDifferences, index: Index) -> NoiseModel | None:
         if self.given_noise is not None:
@@ -195,8 +194,6 @@ class Assessor:
     def _set_noise(self, noise: NoiseModel, grid: Any = None) -> None:
         self.setting = with_noise(self.setting, noise, self.setting.grid if grid is None else grid)
 
-    # -- first differences ------------------------------------------------------------------------------------
-
     def _automatic_differences(self, index: Index, multiplier: float) -> FirstDifferences:
         setting = self.setting
         wanted = setting.automatic_step(index, multiplier)
@@ -224,8 +221,6 @@ class Assessor:
             self.known[i] = {float(x + h): high, float(x - h): low} if math.isfinite(high + low) else {}
         return index[open_][np.argsort(-judged.suspicion[open_], kind="stable")]
 
-    # -- closer looks -----------------------------------------------------------------------------------------
-
     def _look_closely(self, undecided: Index, multiplier: float, *, automatic: bool) -> list[float]:
         """Refine chunk by chunk; returns, for those that matched, how much wider their step was than the rule's."""
         confirmed, ratios = 0, []
@@ -250,18 +245,21 @@ class Assessor:
         return generic_steps(self.setting.x[part], wanted, part, 1, self.setting.grid)
 
     def _converse(self, part: Index, steps: Floats) -> list[tuple[int, float, Closeup]]:
-        """Hold one conversation per component, answering all their questions of a round at once."""
-        talks = {}
-        for i, step in zip(part.tolist(), steps.tolist(), strict=True):
-            talks[i] = look_closely(self.setting, i, step, self.known.pop(i, {}), limits(self.bounds, i))
+        """Hold one conversation per component, answering the questions of all in one batch per round."""
+        talks = {
+            i: look_closely(self.setting, i, step, self.known.pop(i, {}), limits(self.bounds, i))
+            for i, step in zip(part.tolist(), steps.tolist(), strict=True)
+        }
         finished: dict[int, Closeup] = {}
-        questions = {i: _advance(talk.__next__, finished, i) for i, talk in talks.items()}
-        while questions := {i: points for i, points in questions.items() if points is not None}:
-            answers = self._answer(questions)
-            questions = {
-                i: _advance(lambda i=i: talks[i].send(answers[i]), finished, i)  # type: ignore[misc]
-                for i in questions
-            }
+        answers: dict[int, Any] = dict.fromkeys(talks)  # None opens a conversation
+        while answers:
+            questions = {}
+            for i, answer in answers.items():
+                try:
+                    questions[i] = talks[i].send(answer)
+                except StopIteration as stop:
+                    finished[i] = stop.value
+            answers = self._answer(questions) if questions else {}
         return [(i, step, finished[i]) for i, step in zip(part.tolist(), steps.tolist(), strict=True)]
 
     def _answer(self, questions: dict[int, list[float]]) -> dict[int, list[float]]:
@@ -295,14 +293,6 @@ def limits(bounds: Bounds | None, i: int) -> tuple[float, float]:
     if bounds is None:
         return (-math.inf, math.inf)
     return (float(bounds.lower[i]), float(bounds.upper[i]))
-
-
-def _advance(resume: Callable[[], list[float]], finished: dict[int, Closeup], i: int) -> list[float] | None:
-    try:
-        return resume()
-    except StopIteration as stop:
-        finished[i] = stop.value
-        return None
 
 
 def _unit(value: float, analytical: Floats, x: Floats) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgrad._evidence import ALLOWANCE, SURE, Evidence, Mask
+from fastgrad._evidence import ALLOWANCE, MOST_COARSE, SURE, Evidence, Mask
 from fastgrad._laws import Fit, best_law, log_chance_of_places, zeroed_among_others
 from fastgrad._numbers import MANY
 from fastgrad._places import MOST_LISTED, Block, Place, Selection, find_blocks, find_place, join_names, listed
@@ -165,7 +165,7 @@ def _explain_block(evidence: Evidence, block: Block) -> list[Cause]:
 
 def _misplaced_blocks(evidence: Evidence, touched: list[Block]) -> dict[str, Cause]:
     """Blocks whose derivatives were written to another block of the same size."""
-    home = {block.name: other for block in touched for other in touched if _holds(evidence, other, block)}
+    home = {block.name: _home(evidence, block, touched) for block in touched}
     causes: dict[str, Cause] = {}
     for block in touched:
         other = home.get(block.name)
@@ -182,13 +182,19 @@ def _misplaced_blocks(evidence: Evidence, touched: list[Block]) -> dict[str, Cau
     return causes
 
 
-def _holds(evidence: Evidence, place: Block, block: Block) -> bool:
-    """Whether the analytical values at `place` are the derivatives of another block."""
-    if place.size != block.size or place == block:
-        return False
-    part, values = evidence.cut(block.slice, block.shape, {}), evidence.analytical[place.slice]
-    right = bool(np.all(part.agrees(values)[part.known]))
-    return right and log_chance_of_places(part, values, values) < SURE
+def _home(evidence: Evidence, block: Block, touched: list[Block]) -> Block | None:
+    """The other block, if any, where the derivatives of a block were written."""
+    part = evidence.cut(block.slice, block.shape, {})
+    others = [other for other in touched if other.size == block.size and other != block]
+    probe = int(np.flatnonzero(part.wrong)[0])
+    values = evidence.analytical[[other.start + probe for other in others]]
+    near = np.abs(part.numerical[probe] - values) <= part.tolerance[probe]
+    for other in (others[i] for i in np.flatnonzero(near)):
+        prediction = evidence.analytical[other.slice]
+        right = np.all(part.agrees(prediction)[part.known])
+        if right and log_chance_of_places(part, prediction, prediction) < SURE:
+            return other
+    return None
 
 
 def _selection(evidence: Evidence, law: Fit) -> Selection:
@@ -219,12 +225,20 @@ def _cause(law: Fit, evidence: Evidence, block: Block, place: Place) -> Cause:
 # -------------------------------------------------------------------------------- no law, but a place
 
 
-def _others_right(evidence: Evidence, touched: list[Block]) -> bool:
-    """Whether every entry outside some blocks was seen to be right."""
+def _others_right(evidence: Evidence, blocks: list[Block]) -> bool:
+    """Whether everything outside some blocks was seen to be right."""
     outside = np.ones_like(evidence.known)
-    for block in touched:
+    for block in blocks:
         outside[block.slice] = False
-    return bool(np.all(evidence.known[outside]))
+    return _right(evidence, outside)
+
+
+def _right(evidence: Evidence, entries: Mask) -> bool:
+    """Whether entries are known to be right, with bars that leave no room for more errors."""
+    if np.any(evidence.wrong[entries]) or not np.all(evidence.known[entries]):
+        return False
+    widths, values = (np.linalg.norm(a[entries]) for a in (evidence.tolerance, evidence.numerical))
+    return bool(widths <= MOST_COARSE * values)
 
 
 def _where(evidence: Evidence, touched: list[Block], regions: list[Block]) -> list[Cause]:
@@ -241,7 +255,7 @@ def _where(evidence: Evidence, touched: list[Block], regions: list[Block]) -> li
             return [Cause("one block", touched[0].name, f"only block {touched[0].name} is wrong", count)]
         return [Cause("some blocks", None, f"only the blocks {join_names(touched)} are wrong", count)]
     place = find_place(Selection(wrong, evidence.known & ~wrong, wrong), regions[0])
-    if not place.pattern or choices < math.log10(MANY) - SURE:
+    if not place.pattern or choices < math.log10(MANY) - SURE or not _right(evidence, ~wrong):
         return []
     verb = "are" if place.plural else "is"
     return [Cause("place", None, f"{place.text} {verb} wrong, and no others", count)]

@@ -20,6 +20,9 @@ CLEAR = 30.0
 # No single entry counts for more than this many digits, however narrow its bar.
 MOST_DIGITS = 12.0
 
+# Relative bars wider than this hide errors that would change the picture.
+MOST_COARSE = 2e-3
+
 
 @dataclass(frozen=True)
 class Evidence:

@@ -69,7 +69,7 @@ def first_differences(
 ) -> FirstDifferences:
     """Differences at coordinates `index` with steps[index]; 2 evaluations each, error O(h^2)."""
     n = evaluator.point.size
-    first = FirstDifferences(steps.copy(), *(np.full(n, np.nan) for _ in range(3)), {})
+    first = FirstDifferences(steps.copy(), np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan), {})
     x = evaluator.point.flat.astype(np.float64)
     inside = np.ones(index.size, dtype=bool)
     if bounds is not None:

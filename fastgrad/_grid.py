@@ -25,13 +25,14 @@ def keys(index: NDArray[np.int64], attempt: int) -> NDArray[np.uint64]:
     """A key for each coordinate and attempt."""
     golden = np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):
-        return (index.astype(np.uint64) + np.uint64(1)) * golden + np.uint64(attempt) * np.uint64(0xD1342543DE82EF95)
+        key = (index.astype(np.uint64) + np.uint64(1)) * golden + np.uint64(attempt) * np.uint64(0xD1342543DE82EF95)
+    return np.asarray(key)
 
 
 def spacing(magnitude: Any, grid: np.dtype[Any]) -> NDArray[np.float64]:
     """Distance of neighbouring numbers of dtype `grid` at this magnitude."""
     smallest = np.finfo(grid).tiny
-    return np.spacing(np.maximum(magnitude, smallest).astype(grid)).astype(np.float64)
+    return np.asarray(np.spacing(np.maximum(magnitude, smallest).astype(grid)), dtype=np.float64)
 
 
 def generic_steps(
@@ -47,14 +48,14 @@ def generic_steps(
     low = (bits & np.uint64(0xFFF)).astype(np.float64)
     multiple = np.where(excess > 1.0, np.floor(multiple / 4096.0) * 4096.0 + low, multiple)
     multiple += multiple % 2.0 == 0.0
-    return multiple * excess * unit
+    return np.asarray(multiple * excess * unit)
 
 
 def lowest_bit(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The value of the lowest bit set in each number; 0 for 0."""
     fraction, exponent = np.frexp(np.abs(values))
     whole = np.ldexp(fraction, 53).astype(np.int64)
-    return np.ldexp((whole & -whole).astype(np.float64), exponent - 53)
+    return np.asarray(np.ldexp((whole & -whole).astype(np.float64), exponent - 53))
 
 
 def quantum(values: NDArray[np.float64], reference: Any) -> NDArray[np.float64]:
@@ -62,4 +63,4 @@ def quantum(values: NDArray[np.float64], reference: Any) -> NDArray[np.float64]:
     difference = values - reference
     bits = np.where(np.isfinite(difference) & (difference != 0.0), lowest_bit(np.nan_to_num(difference)), np.inf)
     smallest = bits.min(axis=-1)
-    return np.where(np.isfinite(smallest), smallest, 0.0)
+    return np.asarray(np.where(np.isfinite(smallest), smallest, 0.0))

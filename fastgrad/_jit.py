@@ -22,10 +22,10 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     """Decorate a kernel: njit with our options and, where a place can be found, the disk cache."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        compiled = njit(**_OPTIONS, **options)(function)
+        compiled: Callable[..., Any] = njit(**_OPTIONS, **options)(function)
         if not config.DISABLE_JIT and not os.environ.get(_DISABLE_CACHE):
             try:
-                compiled._cache = _KernelCache(function)
+                compiled._cache = _KernelCache(function)  # type: ignore[attr-defined]
             except RuntimeError as error:  # numba found no writable place: compile anew in every process
                 _warn_uncached(str(error))
         return compiled
@@ -33,7 +33,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     return decorate
 
 
-class _KernelCache(FunctionCache):
+class _KernelCache(FunctionCache):  # type: ignore[misc]
     """Numba's disk cache, except that a broken or full disk costs a compilation and never the check."""
 
     def __init__(self, function: Callable[..., Any]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._evidence import (
+    MOST_COARSE,
     MOST_DIGITS,
     SURE,
     Evidence,
@@ -25,8 +26,6 @@ from fastgrad._evidence import (
 )
 from fastgrad._numbers import MANY, SIMPLE, describe_ratio, recognise_coefficient
 
-# A ratio that is the same to 1 % only may well vary slowly: an unnamed factor needs narrower bars (relative).
-MOST_COARSE = 2e-3
 # Two free parameters fit too much: entries needed, and how independent the two columns must be.
 FEWEST_FOR_TWO, MOST_COLLINEAR = 6, 1e4
 
@@ -181,7 +180,7 @@ def multiplied(evidence: Evidence) -> Iterator[Fit]:
     sign, low, high = interval
     ratio, number, change = describe_ratio(low, high, evidence.sizes, evidence.constants)
     if number.parameters and np.median(evidence.tolerance[wrong] / np.abs(numerical[wrong])) > MOST_COARSE:
-        return
+        return  # a ratio that is the same to 1 % only may well vary slowly
     slack = number.parameters * (high - low) * np.abs(analytical)
     holds = np.abs(numerical - sign * ratio * analytical) <= evidence.tolerance + slack
     surprise = evidence.surprise if number.alternatives == SIMPLE else evidence.granular_surprise

@@ -45,33 +45,27 @@ def worst_first(assessment: Assessment, analytical: NDArray[Any], count: int) ->
     effect = np.where(np.isnan(effect), np.inf, effect)
     rank = np.array([1, 2, 0])[assessment.verdict]  # INCONCLUSIVE, MATCH, MISMATCH
     count = min(count, effect.size)
-    candidates = np.arange(effect.size)
-    for worst_rank in range(3):  # only whole ranks that can matter are sorted
-        if np.count_nonzero(rank <= worst_rank) >= count:
-            candidates = np.flatnonzero(rank <= worst_rank)
-            break
-    if candidates.size > 50 * count:
-        candidates = np.flatnonzero(rank < worst_rank).tolist() + _largest(effect, rank == worst_rank, count)
-        candidates = np.array(candidates)
-    order = np.lexsort((candidates, -effect[candidates], rank[candidates]))
-    return np.asarray(candidates[order][:count], dtype=np.int64)
-
-
-def _largest(effect: NDArray[np.float64], among: NDArray[np.bool_], count: int) -> list[int]:
-    positions = np.flatnonzero(among)
-    top = np.argpartition(-effect[positions], count - 1)[:count]
-    return [int(position) for position in positions[top]]
+    chosen = np.zeros(0, dtype=np.int64)
+    for worst_rank in range(3):
+        among = np.flatnonzero(rank == worst_rank)
+        wanted = min(count - chosen.size, among.size)
+        if wanted > 0:  # a partition, since n may be large and the rows shown few
+            top = among[np.argpartition(-effect[among], wanted - 1)[:wanted]]
+            chosen = np.concatenate([chosen, top[np.lexsort((top, -effect[top]))]])
+    return chosen
 
 
 def _reason_of_mismatch(assessment: Assessment, analytical: NDArray[Any], name: Name) -> str:
     broken = np.flatnonzero(~np.isfinite(analytical))
     if broken.size:
-        more = f" and at {broken.size - 1} more components" if broken.size > 1 else ""
-        return f"the analytical gradient is {analytical[broken[0]]} at {name(int(broken[0]))}{more}"
+        more = f" and not finite at {broken.size - 1} more" if broken.size > 1 else ""
+        others = np.count_nonzero(assessment.verdict == MISMATCH) - broken.size
+        differ = f"; {others} other component{'s' if others > 1 else ''} wrong as well" if others else ""
+        return f"the analytical gradient is {analytical[broken[0]]} at {name(int(broken[0]))}{more}{differ}"
     wrong = np.count_nonzero(assessment.verdict == MISMATCH)
     worst = int(worst_first(assessment, analytical, 1)[0])
-    more = np.count_nonzero((assessment.flags & Flag.UNCONFIRMED) != 0)
-    also = f" ({more} more differ and were not looked at closely)" if more else ""
+    unseen = np.count_nonzero((assessment.flags & Flag.UNCONFIRMED) != 0)
+    also = f" ({unseen} more differ and were not looked at closely)" if unseen else ""
     n = analytical.size
     return (
         f"{wrong} of {n} component{'s' if n > 1 else ''} differ{'s' if wrong == 1 else ''} by more than "

@@ -14,7 +14,6 @@ import numpy as np
 from fastgrad._grid import generic_steps, spacing
 from fastgrad._levels import central_level, one_sided_level
 from fastgrad._verdict import (
-    LOCAL_NOISE_WIDTH,
     NOISE_WIDTH,
     Flag,
     Level,
@@ -23,14 +22,17 @@ from fastgrad._verdict import (
     Verdict,
     is_resolved_match,
     judge_levels,
+    kink_slopes,
+    scatter,
     set_bars,
+    shows_mismatch,
 )
 
 _MOST_LEVELS = 8
 _FACTOR = 64.0  # largest change of the step from one level to the next
 _GOOD_STEP = (0.3, 3.5)  # best step over this step: no better one is worth another level
 _SMALLEST_IN_SPACINGS = 32.0
-_CLOSEST = 3.0  # noise bars to the difference, at the smallest step worth looking at before a mismatch
+_CLOSEST = 3.5  # noise bars to the difference, at the smallest step worth looking at before a mismatch
 _SAME_JUMP = (0.7, 1.43)
 _STAIRCASE_NOISE = 2.0**-21  # of f: coarser noise may be a staircase
 
@@ -71,8 +73,6 @@ class _Search:
         self.floor = _SMALLEST_IN_SPACINGS * grid if self.x != 0.0 else 0.0
         self.reach = self.setting.noise.spacing_of_largest * self.scale / 32.0
 
-    # -- evaluating -------------------------------------------------------------------------------------------
-
     def generic(self, step: float) -> float:
         self.attempts += 1
         index = np.array([self.i])
@@ -94,7 +94,8 @@ class _Search:
             values = yield from self.ask(points)
             if all(math.isfinite(f) for f in values):
                 return self._keep(one_sided_level(step, self.setting.value, values, sigma, self.side))
-            return self._fail(step)
+            self._fail(step)
+            return None
         points = [self.x - 2 * step, self.x - step, self.x + step, self.x + 2 * step]
         values = yield from self.ask(points)
         bad_below = not (math.isfinite(values[0]) and math.isfinite(values[1]))
@@ -108,7 +109,8 @@ class _Search:
 
     def _keep(self, level: Level) -> Level | None:
         if not (math.isfinite(level.estimate) and math.isfinite(level.truncation + level.bend + level.noise)):
-            return self._fail(level.step)
+            self._fail(level.step)
+            return None
         self.levels.append(level)
         set_bars(self.levels)
         return level
@@ -117,8 +119,6 @@ class _Search:
         self.met_non_finite = True
         self.failures += 1
         self.ceiling = min(self.ceiling, step / 4.0)
-
-    # -- moving the step --------------------------------------------------------------------------------------
 
     def descend(self, step: float, highest: float) -> Generator[list[float], list[float], bool]:
         """Move the step to where a bar is smallest; True as soon as a level matches."""
@@ -159,8 +159,6 @@ class _Search:
             return None
         return _between(level.step, wanted, tried)
 
-    # -- concluding -------------------------------------------------------------------------------------------
-
     def verify(self, ruling: Ruling) -> Talk:
         """Before a mismatch is said, look at smaller and larger scales; at most 4 levels.
 
@@ -183,6 +181,19 @@ class _Search:
             wanted.append(steps[-1] * _FACTOR**2)
         for step in wanted:
             yield from self.look(self.generic(step))
+
+    def confirm(self) -> Generator[list[float], list[float], bool]:
+        """Whether a mismatch shows where f scatters no more than its noise explains; 1 level at most.
+
+        Otherwise f may vary faster than the steps can follow, and all of them agree on an average that is not
+        the derivative. Truncation scatters too, but falls with the cube of the step.
+        """
+        if not shows_mismatch(self.setting, self.i, self.levels):
+            nearest = min(self.levels, key=lambda level: level.step)
+            if scatter(nearest) > 1.0:
+                closer = nearest.step / np.cbrt(4.0 * scatter(nearest))
+                yield from self.look(self.generic(max(closer, self.floor)))
+        return shows_mismatch(self.setting, self.i, self.levels)
 
     def has_second_scale(self) -> bool:
         """Whether f is much quieter close by than at the steps tried so far."""
@@ -213,6 +224,8 @@ def look_closely(
     if ruling.verdict is Verdict.MISMATCH:
         yield from search.verify(ruling)
         ruling = judge_levels(setting, i, search.levels)
+        if ruling.verdict is Verdict.MISMATCH and not (yield from search.confirm()):
+            ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.SCALE)
         if ruling.verdict is Verdict.MISMATCH and (yield from _is_staircase(search)):
             ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.STAIRCASE)
     return _conclude(search, ruling)
@@ -230,7 +243,7 @@ def _is_staircase(search: _Search) -> Generator[list[float], list[float], bool]:
 
 def _conclude(search: _Search, ruling: Ruling) -> Closeup:
     flags = ruling.flags
-    slopes = _kink_slopes(search.levels)
+    slopes = kink_slopes(search.levels)
     if slopes is not None:
         flags |= Flag.KINK
     if search.side:
@@ -245,11 +258,6 @@ def _conclude(search: _Search, ruling: Ruling) -> Closeup:
     return Closeup(ruling.verdict, best.estimate, best.bar, flags, best.step, slopes)
 
 
-def _noise_of_jump(level: Level) -> float:
-    # A kink alone makes the local noise look like 0.7 of its jump, so that is taken once and the other thrice.
-    return max(3.0 * level.noise, LOCAL_NOISE_WIDTH * level.local_noise / level.step)
-
-
 def _same_jump(level: Level, other: Level) -> bool:
     """Whether a slope jump is the same at a step eight times larger: a kink, not curvature."""
     if other.step <= 8.0 * level.step or other.slope_jump * level.slope_jump <= 0.0:
@@ -257,19 +265,6 @@ def _same_jump(level: Level, other: Level) -> bool:
     low, high = _SAME_JUMP
     same = low < other.slope_jump / level.slope_jump < high
     return same and abs(level.slope_jump) > 3.0 * max(level.noise, other.noise)
-
-
-def _kink_slopes(levels: list[Level]) -> tuple[float, float] | None:
-    ordered = sorted((level for level in levels if level.slope_jump != 0.0), key=lambda level: level.step)
-    for near, far in zip(ordered, ordered[1:], strict=False):
-        if far.step <= 16.0 * near.step or far.slope_jump * near.slope_jump <= 0.0:
-            continue
-        smallest = min(abs(near.slope_jump), abs(far.slope_jump))
-        noise = max(_noise_of_jump(near), _noise_of_jump(far))
-        steady = 0.5 < near.slope_jump / far.slope_jump < 2.0
-        if steady and smallest > noise and abs(near.slope_jump) > 1e-3 * abs(near.estimate):
-            return near.slopes
-    return None
 
 
 def _between(step: float, wanted: float, tried: list[float]) -> float:

@@ -61,7 +61,7 @@ class Evaluator:
     def differences(self, index: NDArray[np.int64], step: Floats) -> Differences:
         """Central differences at the given coordinates; NaN where f raised."""
         count = index.size
-        found = Differences(*(np.full(count, np.nan) for _ in range(3)), np.zeros(count, np.uint8))
+        found = Differences(_blank(count), _blank(count), _blank(count), np.zeros(count, np.uint8))
         for part in self._slices(count, 2):
             self._launch(
                 (_kernels.differences_serial, _kernels.differences_parallel),
@@ -137,6 +137,10 @@ class Evaluator:
             serial(*head, self._rows[lane : lane + 1], *shared, *(array[part] for array in arrays))
 
         _threads.run_on_threads(run, self.threads)
+
+
+def _blank(count: int) -> Floats:
+    return np.full(count, np.nan)
 
 
 def _rows(point: Point, count: int) -> Array:

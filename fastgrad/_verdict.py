@@ -1,6 +1,7 @@
 """The judge: what the numbers of a difference say about an analytical gradient. Pure NumPy, evaluates nothing."""
 
 import enum
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -97,12 +98,12 @@ class Setting:
         scale = self.scale[i]
         part = np.maximum(np.abs(self.analytical[i]) * scale, _SMALLEST_PART * self.largest_product)
         part = np.where(part > 0.0, part, abs(self.value) or 1.0)
-        sigma = max(self.noise.largest, ROUNDING * abs(self.value))
-        sigma = np.where(sigma > 0.0, sigma, 2.0**-53 * part)
+        level = max(self.noise.largest, ROUNDING * abs(self.value))
+        sigma = level if level > 0.0 else 2.0**-53 * part
         wanted = scale * np.maximum(np.cbrt(3.0 * sigma / part), 7.0 * NOISE_WIDTH * sigma / (self.rtol * part))
         widest = self.widest_step(i)
         wanted = multiplier * np.minimum(wanted, widest)
-        return np.clip(wanted, _NARROWEST_STEP * scale, widest * max(1.0, multiplier))
+        return np.asarray(np.clip(wanted, _NARROWEST_STEP * scale, widest * max(1.0, multiplier)))
 
 
 def make_setting(
@@ -136,9 +137,6 @@ def make_setting(
 
 def with_noise(setting: Setting, noise: NoiseModel, grid: Any) -> Setting:
     return replace(setting, noise=noise, grid=np.dtype(grid))
-
-
-# --- the first two evaluations ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -175,9 +173,6 @@ def judge_plain(
     return PlainJudgement(agrees, agrees & ~relative, noise + difference, suspicion)
 
 
-# --- levels: four evaluations with a bar of their own -------------------------------------------------------------
-
-
 @dataclass
 class Level:
     """A derivative estimate at one step, with its error bar and what the bar is made of."""
@@ -198,6 +193,7 @@ class Level:
 
 LOCAL_NOISE_WIDTH = 4.0
 _MISMATCH_BARS = 5.0  # bars that a difference must exceed before it is called an error
+_CONFIRMING_BARS = 2.0  # that it must also exceed at a clearly different step
 _LARGE_SCALE = 1.0 / 32.0  # a step reaches a spacing of the noise tables at this share of it
 
 
@@ -266,6 +262,36 @@ def judge_levels(setting: Setting, i: int, levels: list[Level]) -> Ruling:
     return Ruling(Verdict.INCONCLUSIVE, best, flags)
 
 
+def scatter(level: Level) -> float:
+    """Local noise of a level over three standard deviations of the noise that was measured."""
+    measured = level.noise / (NOISE_WIDTH * level.noise_factor)
+    return level.local_noise / level.step / (3.0 * measured) if measured > 0.0 else 0.0
+
+
+def is_quiet(level: Level, difference: float) -> bool:
+    """Whether f follows a cubic across the level, to within its noise or to 1e-4 of the difference in question."""
+    return scatter(level) <= 1.0 or level.local_noise / level.step <= 1e-4 * difference
+
+
+def shows_mismatch(setting: Setting, i: int, levels: list[Level]) -> bool:
+    """Whether two quiet levels of clearly different steps (any two, if there is a kink) exclude the analytical value.
+
+    One by five bars, the other by two. A single level can be fooled: an f that oscillates faster than
+    the step averages out, at times to values that scatter no more than noise.
+    """
+    kinked = kink_slopes(levels) is not None
+    shown = {}
+    for level in levels:
+        difference = abs(level.estimate - setting.analytical[i])
+        if (kinked or is_quiet(level, difference)) and difference > level.bar + setting.tolerance(i, level.estimate):
+            shown[level.step] = difference / level.bar if level.bar > 0.0 else math.inf
+    return any(
+        bars >= _MISMATCH_BARS and other >= _CONFIRMING_BARS and max(step, near) >= 3.0 * min(step, near)
+        for step, bars in shown.items()
+        for near, other in shown.items()
+    )
+
+
 def _some_level_agrees(setting: Setting, i: int, ordered: list[Level], difference: float) -> bool:
     def agrees(level: Level) -> bool:
         gap = abs(level.estimate - setting.analytical[i])
@@ -278,3 +304,22 @@ def _some_level_agrees(setting: Setting, i: int, ordered: list[Level], differenc
     reach = setting.noise.spacing_of_largest * setting.scale[i] * _LARGE_SCALE
     wide = [level for level in ordered if level.step >= reach]
     return bool(wide) and all(agrees(level) for level in wide)
+
+
+def kink_slopes(levels: list[Level]) -> tuple[float, float] | None:
+    """Forward and backward slope close to x, if they differ by the same at steps far apart."""
+    ordered = sorted((level for level in levels if level.slope_jump != 0.0), key=lambda level: level.step)
+    for near, far in itertools.pairwise(ordered):
+        if far.step <= 16.0 * near.step or far.slope_jump * near.slope_jump <= 0.0:
+            continue
+        smallest = min(abs(near.slope_jump), abs(far.slope_jump))
+        noise = max(_noise_of_jump(near), _noise_of_jump(far))
+        steady = 0.5 < near.slope_jump / far.slope_jump < 2.0
+        if steady and smallest > noise and abs(near.slope_jump) > 1e-3 * abs(near.estimate):
+            return near.slopes
+    return None
+
+
+def _noise_of_jump(level: Level) -> float:
+    # A kink alone makes the local noise look like 0.7 of its jump, so that is taken once and the other thrice.
+    return max(3.0 * level.noise, LOCAL_NOISE_WIDTH * level.local_noise / level.step)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import fastgrad
-from fastgrad._user_files import UnusableInput, array_in, arrays_in, object_named
+from fastgrad._user_files import UnusableInput, array_in, arrays_in, object_named, point_in
 
 _EXIT_CODES = {fastgrad.Verdict.MATCH: 0, fastgrad.Verdict.MISMATCH: 1, fastgrad.Verdict.INCONCLUSIVE: 2}
 _UNUSABLE, _INTERRUPTED = 2, 130
@@ -166,13 +166,6 @@ def _add_problem(parser: argparse.ArgumentParser) -> None:
 
 def _problem(options: argparse.Namespace) -> tuple[Any, Any, Any, tuple[Any, ...]]:
     f = object_named(options.f, role="f")
-    if options.gradient.endswith(".npy"):
-        gradient = array_in(options.gradient, role="gradient")
-    else:
-        gradient = object_named(options.gradient, role="gradient")
-    return f, gradient, _point(options.at, options.dtype), arrays_in(options.args) if options.args else ()
-
-
-def _point(at: str, dtype: str | None) -> Any:
-    x = array_in(at, role="--at") if at.endswith(".npy") else [_number(part, at) for part in at.split(",")]
-    return x if dtype is None else fastgrad_cast(x, dtype)
+    read_gradient = array_in if options.gradient.endswith(".npy") else object_named
+    gradient = read_gradient(options.gradient, role="gradient")
+    return f, gradient, point_in(options.at, options.dtype), arrays_in(options.args) if options.args else ()

@@ -95,46 +95,41 @@ class Automatic:
 
 def resolve_steps(epsilon: float | ArrayLike | StepRule | None, point: Point) -> NDArray[np.float64]:
     """Steps for the coordinates of a point, flat, each of which changes its coordinate; 0 evaluations."""
-    if epsilon is None:
-        epsilon = DEFAULT_EPSILON[point.dtype]
-        if not _moves_largest(point, epsilon):
-            return _default_where_it_moves(point, epsilon)
-    if isinstance(epsilon, float) and epsilon > 0.0:
-        steps = np.full(point.size, epsilon)
-        # Rounding is monotone: a step that moves the largest coordinate moves them all.
-        fits = _moves_largest(point, epsilon)
-    else:
-        steps = _steps_of(epsilon, point)
-        fits = bool(np.all(_moves(point.flat, steps)))
-    if not fits:
+    wanted = DEFAULT_EPSILON[point.dtype] if epsilon is None else epsilon
+    if isinstance(wanted, float) and _surely_moves_all(point, wanted):
+        return np.full(point.size, wanted)
+    steps = _steps_of(wanted, point)
+    if epsilon is None:  # a relative step at coordinates so large that the default would vanish
+        relative = np.cbrt(np.finfo(point.dtype).eps) * np.abs(point.flat.astype(np.float64))
+        steps = np.where(_moves(point.flat, steps), steps, relative)
+    if not _moves(point.flat, steps).all():
         _refuse(point, steps)
     return steps
 
 
-def _default_where_it_moves(point: Point, epsilon: float) -> NDArray[np.float64]:
-    """The default step, and a relative one at coordinates so large that the default would vanish."""
-    steps = np.full(point.size, epsilon)
-    return np.where(_moves(point.flat, steps), steps, np.cbrt(np.finfo(point.dtype).eps) * np.abs(point.flat))
+def _surely_moves_all(point: Point, step: float) -> bool:
+    """Whether a step spans the widest gap between neighbours; half a gap rounds to the even one, maybe back."""
+    return _gap(point.dtype, point.largest) <= step <= float(np.finfo(point.dtype).max) - point.largest
 
 
-def _moves_largest(point: Point, step: float) -> bool:
-    if point.largest + step > np.finfo(point.dtype).max:
-        return False
-    rounded = point.dtype.type
-    return bool(rounded(point.largest + step) != point.largest != rounded(point.largest - step))
+def _gap(dtype: np.dtype[Any], magnitude: float) -> float:
+    """From a number to the next larger one, in its precision; inf from the largest."""
+    with np.errstate(over="ignore"):
+        return float(np.spacing(dtype.type(magnitude)))
 
 
 def _steps_of(epsilon: Any, point: Point) -> NDArray[np.float64]:
     values = epsilon(point.flat.reshape(point.shape)) if callable(epsilon) else epsilon
+    wanted = f"epsilon is {epsilon!r}; need a positive number, an array shaped like x, or a rule of fastgrad.steps."
     try:
-        steps = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"epsilon is {epsilon!r}; need a positive number, an array shaped like x, or a rule of fastgrad.steps."
-        ) from error
-    if steps.shape not in ((), point.shape):
-        raise ValueError(f"epsilon has shape {steps.shape}; need one number or one per coordinate, {point.shape}.")
-    steps = np.broadcast_to(steps, point.shape).reshape(-1).copy()
+        given = np.asarray(values)
+    except ValueError as error:  # ragged
+        raise TypeError(wanted) from error
+    if given.dtype.kind not in "fiu":
+        raise TypeError(wanted)
+    if given.shape not in ((), point.shape):
+        raise ValueError(f"epsilon has shape {given.shape}; need one number or one per coordinate, {point.shape}.")
+    steps = np.broadcast_to(given, point.shape).reshape(-1).astype(np.float64)
     wrong = np.flatnonzero(~(np.isfinite(steps) & (steps > 0)))
     if wrong.size:
         where = f" at {point.name(int(wrong[0]))}" if np.ndim(values) else ""
@@ -145,16 +140,16 @@ def _steps_of(epsilon: Any, point: Point) -> NDArray[np.float64]:
 def _moves(x: NDArray[Any], step: NDArray[np.float64]) -> NDArray[np.bool_]:
     with np.errstate(over="ignore"):
         above, below = (x + step).astype(x.dtype), (x - step).astype(x.dtype)
-    return (above != x) & (below != x) & np.isfinite(above) & np.isfinite(below)
+    return np.asarray((above != x) & (below != x) & np.isfinite(above) & np.isfinite(below))
 
 
 def _refuse(point: Point, steps: NDArray[np.float64]) -> None:
     position = int(np.flatnonzero(~_moves(point.flat, steps))[0])
     x_i, step = point.flat[position], steps[position]
     name = name_entry("x", point.shape, position)
-    if float(x_i) + step > np.finfo(point.dtype).max or float(x_i) - step < np.finfo(point.dtype).min:
+    if abs(float(x_i)) > float(np.finfo(point.dtype).max) - step:
         raise ValueError(f"{name} + epsilon overflows ({x_i} + {step}); need a smaller |x| or epsilon.")
-    smallest = float(np.spacing(np.abs(point.flat[steps == step]).max()))
+    smallest = _gap(point.dtype, np.abs(point.flat[steps == step]).max())
     raise ValueError(
         f"epsilon is {step}, but {name} = {x_i} in {point.dtype} does not change when it is added; need at least "
         f"{smallest:.2g} here, or a step per coordinate such as fastgrad.steps.Relative(6e-6)."
