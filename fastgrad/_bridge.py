@@ -52,6 +52,11 @@ def _call_objective(typingctx: Any, function: Any, block: Any, point: Any) -> An
         status, value = context.call_conv.call_function(
             builder, pointer, types.float64, arguments, (point_value, block_address)
         )
+        with builder.if_then(status.is_python_exc, likely=False):  # raised by Python code that f called
+            api = context.get_python_api(builder)
+            state = api.gil_ensure()
+            api.err_clear()
+            api.gil_release(state)
         nan = ir.Constant(ir.DoubleType(), float("nan"))
         value = builder.select(status.is_error, nan, value)
         raised = builder.zext(status.is_error, ir.IntType(64))
@@ -80,6 +85,8 @@ class Block:
     """The native form of a tuple of arguments, owned from construction until collection."""
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
+        # Now, because a collection, and with it the release, can come at any moment of another compilation.
+        _release.compile((typeof(arguments), types.intp))
         self._arguments = arguments
         self._memory = np.zeros(_size_of(arguments) // 8 + 1)
         self.address = self._memory.ctypes.data
@@ -149,9 +156,9 @@ def type_of(value: Any) -> Any:
 
 
 def _outlives_call(kind: Any) -> bool:
-    """Whether the native form stays valid after the call that made it (Numba copies lists and records)."""
+    """Whether there is a native form that stays valid after the call that made it (not of lists and records)."""
     if isinstance(kind, types.BaseTuple):
         return all(_outlives_call(member) for member in kind)
     if isinstance(kind, types.Buffer):
         return isinstance(kind, types.Array | types.Bytes)
-    return not isinstance(kind, types.List | types.Set | types.Record)
+    return not isinstance(kind, types.List | types.Set | types.Record) and kind != types.float16

@@ -160,7 +160,7 @@ def _explain_block(evidence: Evidence, block: Block) -> list[Cause]:
     if laws[0][1] is None and (zeros := zeroed_among_others(part)):
         rest = part.without(zeros.holds)
         laws = [(part, zeros), (rest, best_law(rest))]
-    return [_cause(law, of, block, find_place(_selection(of, law), block)) for of, law in laws if law]
+    return [_cause(law, of, block, _place(law, of, block)) for of, law in laws if law]
 
 
 def _misplaced_blocks(evidence: Evidence, touched: list[Block]) -> dict[str, Cause]:
@@ -206,6 +206,12 @@ def _selection(evidence: Evidence, law: Fit) -> Selection:
         excluded=evidence.known & ~law.holds,
         alike=shown & law.holds,
     )
+
+
+def _place(law: Fit, evidence: Evidence, block: Block) -> Place:
+    """Words for the entries that a law explains: each one counts if they were rearranged."""
+    selection = _selection(evidence, law)
+    return find_place(selection, block) if law.covers is None else listed(selection.meant, block)
 
 
 def _cause(law: Fit, evidence: Evidence, block: Block, place: Place) -> Cause:

@@ -53,8 +53,8 @@ class Evidence:
         )
 
     def without(self, explained: Mask) -> "Evidence":
-        """Leave out entries that have their own explanation: neither wrong nor right from here on."""
-        return replace(self, wrong=self.wrong & ~explained, known=self.known & ~explained)
+        """Leave out wrong entries that have their own explanation; another law must not claim them."""
+        return replace(self, wrong=self.wrong & ~explained)
 
     def agrees(self, prediction: Floats) -> Mask:
         """Where a predicted gradient lies within the error bars."""

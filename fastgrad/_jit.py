@@ -1,5 +1,6 @@
 """How fastgrad's own kernels are compiled and cached: the one place for compile options."""
 
+import contextlib
 import os
 import warnings
 from collections.abc import Callable
@@ -46,10 +47,12 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         if not _is_portable(signature):
             return None
         try:
-            return super().load_overload(signature, target_context)
-        except Exception as error:  # a torn file raises whatever pickle meets first
-            _warn_uncached(f"{type(error).__name__}: {error}")
+            found = super().load_overload(signature, target_context)
+        except Exception:  # a torn file raises whatever pickle meets first
+            self._start_anew()
             return None
+        # Two processes that fill an empty cache at the same time can store two kernels under one name.
+        return found if found is not None and found.signature.args == signature else None
 
     def save_overload(self, signature: Any, result: Any) -> None:
         if not _is_portable(signature):
@@ -57,7 +60,12 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         try:
             super().save_overload(signature, result)
         except Exception as error:
+            self._start_anew()  # the index may already name a file that was not written
             _warn_uncached(f"{type(error).__name__}: {error}")
+
+    def _start_anew(self) -> None:
+        with contextlib.suppress(OSError):
+            self.flush()
 
 
 def _is_portable(signature: Any) -> bool:
@@ -80,6 +88,11 @@ def _package_stamp() -> tuple[float, int]:
 
 
 def _warn_uncached(why: str) -> None:
+    """Once per process: what keeps one kernel from the disk keeps them all."""
+    global _has_warned
+    if _has_warned:
+        return
+    _has_warned = True
     warnings.warn(
         f"fastgrad's kernels are compiled anew in this process (a few seconds), because the disk cache could "
         f"not be used: {why}. Set NUMBA_CACHE_DIR to a writable folder, or {_DISABLE_CACHE}=1 to stop trying.",
@@ -89,3 +102,4 @@ def _warn_uncached(why: str) -> None:
 
 
 _PACKAGE_STAMP = _package_stamp()
+_has_warned = False

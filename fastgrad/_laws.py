@@ -157,7 +157,7 @@ def rearrangements(evidence: Evidence) -> Iterator[tuple[str, str, NDArray[np.in
             np.flip(index.reshape(shape), -1).ravel(),
         )
     yield "reversed", "{whole} is in reverse order", index[::-1]
-    for distance in sorted({1, 2, 3, shape[-1]}):
+    for distance in sorted({1, 2, 3, *shape[-1:]}):
         for shift, text in (
             (distance, f"{{whole}} is shifted: analytical[i + {distance}] is the derivative of entry i"),
             (-distance, f"{{whole}} is shifted: analytical[i] is the derivative of entry i + {distance}"),

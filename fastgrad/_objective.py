@@ -1,5 +1,6 @@
 """The gate for f: kind, arguments, return type, a compiled wrapper, and a trial that f behaves like a function."""
 
+import contextlib
 import functools
 import inspect
 import types as python_types
@@ -16,6 +17,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
 
+from fastgrad import _threads
 from fastgrad._bridge import Block, load_from_block, type_of
 from fastgrad._inputs import Array, Point, unflatten
 from fastgrad._kernels import value_at
@@ -49,6 +51,7 @@ class Objective:
     shape: tuple[int, ...]
     wrapper: Wrapper
     block: Block | None
+    fingerprints: tuple[int, ...]  # of the arguments, before f was called
 
     @property
     def function(self) -> Any:
@@ -60,12 +63,24 @@ class Objective:
 
     def value(self, point: Array) -> tuple[float, int]:
         """f at a flat point, and whether it raised."""
-        return value_at(self.function, self.block_address, point)  # type: ignore[no-any-return]
+        with self.launching():
+            return value_at(self.function, self.block_address, point)  # type: ignore[no-any-return]
+
+    def launching(self) -> contextlib.AbstractContextManager[None]:
+        """Around every call of f: keeps calls apart if f has parallel loops and Numba's layer needs it."""
+        return _threads.launching_parallel() if self.wrapper.has_parallel_loop else contextlib.nullcontext()
+
+    def require_arguments_intact(self) -> None:
+        """Raise if f has changed an array among its arguments."""
+        for position, (was, now) in enumerate(zip(self.fingerprints, _fingerprints(self.args), strict=True)):
+            if was != now:
+                raise ValueError(refusal_to_write(f"args[{position}]"))
 
     def replay(self, point: Array, where: str) -> None:
         """Call f as Python would, so that its own exception arrives, with a note that says where."""
         try:
-            self.f(unflatten(point.copy(), self.shape), *self.args)
+            with self.launching():
+                self.f(unflatten(point.copy(), self.shape), *self.args)
         except Exception as error:
             error.add_note(f"f raised at {where}")
             raise
@@ -83,14 +98,15 @@ def prepare(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
         return _interpreted(f, point, args)
     if not isinstance(f, Dispatcher):
         raise TypeError(_what_instead(f))
-    held = args if len(point.shape) == 1 else (point.shape, *args)
+    # The shape comes first: Numba takes a tuple that begins with compiled functions for one of function types.
+    held = (point.shape, *args) if args or len(point.shape) != 1 else ()
     arguments_type = _type_of_arguments(args, held)
     dimension = len(point.shape)
     wrapper = _compile_wrapper(f, point.dtype, dimension, arguments_type)
     if not wrapper.is_current(f):
         _compile_wrapper.cache_clear()
         wrapper = _compile_wrapper(f, point.dtype, dimension, arguments_type)
-    return Objective(f, args, point.shape, wrapper, Block(held) if held else None)
+    return Objective(f, args, point.shape, wrapper, Block(held) if held else None, _fingerprints(args))
 
 
 def _interpreted(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
@@ -100,7 +116,7 @@ def _interpreted(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
     def function(flat: Array) -> float:
         return _require_float(f(unflatten(flat, point.shape), *args))
 
-    return Objective(f, args, point.shape, Wrapper(function, False, None), None)
+    return Objective(f, args, point.shape, Wrapper(function, False, None), None, _fingerprints(args))
 
 
 def _require_float(value: Any) -> float:
@@ -143,7 +159,7 @@ def _type_of_arguments(args: tuple[Any, ...], held: tuple[Any, ...]) -> Any:
 def _compile_wrapper(f: Any, dtype: np.dtype[Any], dimension: int, arguments_type: Any) -> Wrapper:
     scalar = numba.from_dtype(dtype)
     x_type = types.Array(scalar, dimension, "C") if dimension else scalar
-    extra = tuple(arguments_type)[0 if dimension == 1 else 1 :]
+    extra = tuple(arguments_type)[1:]  # without the shape
     signature = _signature_of(f, (x_type, *extra))
     wrapper = _define_wrapper(f, dimension, arguments_type)
     # Compiled after f, with plain options: options of a caller leak into a callee that it compiles first.
@@ -158,7 +174,7 @@ def _compile_wrapper(f: Any, dtype: np.dtype[Any], dimension: int, arguments_typ
 def _define_wrapper(f: Any, dimension: int, arguments_type: Any) -> Any:
     # float64(): a float32 result is widened here, once.
     load = load_from_block(arguments_type)
-    if dimension == 1 and len(arguments_type) == 0:
+    if len(arguments_type) == 0:
 
         def wrapper(x, block):
             return np.float64(f(x))
@@ -166,7 +182,7 @@ def _define_wrapper(f: Any, dimension: int, arguments_type: Any) -> Any:
     elif dimension == 1:
 
         def wrapper(x, block):
-            return np.float64(f(x, *load(block)))
+            return np.float64(f(x, *load(block)[1:]))
 
     elif dimension == 0:
 
@@ -246,22 +262,19 @@ class Trial:
 
     @property
     def is_deterministic(self) -> bool:
-        return not self.difference > _SAME_VALUE * abs(self.value)
+        return self.difference == 0.0 or self.difference < _SAME_VALUE * abs(self.value)  # neither for NaN
 
 
 def try_objective(objective: Objective, point: Point) -> Trial:
     """Evaluate f twice at x and see that it returns, leaves x and args alone, and repeats itself; 2 evaluations."""
     place = point.flat.copy()
-    before = _fingerprints(objective.args)
     first, raised = objective.value(place)
     if raised:
         objective.replay(point.flat, "x itself")
     second, _ = objective.value(place)
     if place.tobytes() != point.flat.tobytes():
         raise ValueError(refusal_to_write("x"))
-    for position, (was, now) in enumerate(zip(before, _fingerprints(objective.args), strict=True)):
-        if was != now:
-            raise ValueError(refusal_to_write(f"args[{position}]"))
+    objective.require_arguments_intact()
     difference = 0.0 if first == second or (np.isnan(first) and np.isnan(second)) else abs(first - second)
     return Trial(first, difference)
 
@@ -273,8 +286,8 @@ def refusal_to_write(what: str) -> str:
     )
 
 
-def _fingerprints(args: tuple[Any, ...]) -> list[int]:
-    return [_fingerprint(value) for value in args]
+def _fingerprints(args: tuple[Any, ...]) -> tuple[int, ...]:
+    return tuple(_fingerprint(value) for value in args)
 
 
 def _fingerprint(value: Any) -> int:

@@ -11,6 +11,8 @@ from fastgrad._verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag, Verdict
 
 Name = Callable[[int], str]
 
+_DECISIVE = (Flag.NON_FINITE, Flag.NO_ROOM)  # one such component is worth the whole reason
+
 
 def overall_verdict(assessment: Assessment) -> Verdict:
     """Mismatch if any component is, match if all are, otherwise inconclusive."""
@@ -29,7 +31,7 @@ def give_reason(
     if verdict is Verdict.MISMATCH:
         return _reason_of_mismatch(assessment, analytical, name)
     if verdict is Verdict.MATCH:
-        return _reason_of_match(assessment)
+        return _reason_of_match(assessment, repeat_difference)
     if not np.isfinite(value):
         return f"f(x) is {value}: there is nothing to differentiate; check at another x"
     return _reason_of_doubt(assessment, analytical, repeat_difference, name)
@@ -74,7 +76,7 @@ def _reason_of_mismatch(assessment: Assessment, analytical: NDArray[Any], name: 
     )
 
 
-def _reason_of_match(assessment: Assessment) -> str:
+def _reason_of_match(assessment: Assessment, repeat_difference: float) -> str:
     n = assessment.verdict.size
     small = np.count_nonzero((assessment.flags & Flag.ABSOLUTE) != 0)
     both = "the only component agrees" if n == 1 else f"all {n} components agree"
@@ -84,6 +86,8 @@ def _reason_of_match(assessment: Assessment) -> str:
     one_sided = np.count_nonzero((assessment.flags & Flag.ONE_SIDED) != 0)
     if one_sided:
         text += f"; {one_sided} checked from one side only"
+    if repeat_difference > 0.0:
+        text += f" (f is not deterministic: two calls at x differ by {repeat_difference:.1g}, which the bars allow for)"
     return text
 
 
@@ -100,11 +104,13 @@ def _reason_of_doubt(assessment: Assessment, analytical: NDArray[Any], repeat_di
     for flag, describe in (
         (Flag.KINK, _describe_kinks),
         (Flag.NON_FINITE, _describe_non_finite),
+        (Flag.NO_ROOM, _describe_no_room),
         (Flag.STAIRCASE, _describe_staircase),
         (Flag.UNCONFIRMED, _describe_unconfirmed),
+        (Flag.SCALE, _describe_scale),
     ):
         concerned = open_[(flags & flag) != 0]
-        if 2 * concerned.size > open_.size or (concerned.size and flag is Flag.NON_FINITE):
+        if 2 * concerned.size > open_.size or (concerned.size and flag in _DECISIVE):
             return describe(assessment, analytical, concerned, name)
     return _describe_noise(assessment, analytical, open_, name)
 
@@ -145,6 +151,25 @@ def _describe_non_finite(
     )
 
 
+def _describe_no_room(
+    assessment: Assessment, analytical: NDArray[Any], concerned: NDArray[np.int64], name: Name
+) -> str:
+    return (
+        f"{name(int(concerned[0]))}{f' and {concerned.size - 1} more' if concerned.size > 1 else ''} "
+        f"cannot be moved between {'its' if concerned.size == 1 else 'their'} bounds: nothing can be said about "
+        f"{'that component' if concerned.size == 1 else 'those components'}; leave fixed variables out of x"
+    )
+
+
+def _describe_scale(assessment: Assessment, analytical: NDArray[Any], concerned: NDArray[np.int64], name: Name) -> str:
+    i = int(concerned[0])
+    return (
+        f"differences of {name(i)} at small and at large steps contradict each other (analytical {analytical[i]:.6g}, "
+        f"best estimate {assessment.estimate[i]:.6g} +- {assessment.bar[i]:.1g}): f varies faster than its noise "
+        f"of {assessment.noise:.1g} lets one see"
+    )
+
+
 def _describe_staircase(
     assessment: Assessment, analytical: NDArray[Any], concerned: NDArray[np.int64], name: Name
 ) -> str:
@@ -172,14 +197,13 @@ def _describe_noise(assessment: Assessment, analytical: NDArray[Any], open_: NDA
         share = difference / bar
     worst = int(np.nanargmax(np.where(np.isfinite(share), share, -1.0)))
     limit = float(np.median(blind))
-    text = (
-        f"f has a noise level of {assessment.noise:.2g}: differences cannot see relative errors below {limit:.1g} at "
-        f"{_count(open_, analytical.size)}; "
-    )
+    what = f"relative errors below {limit:.1g} at " if limit < 1.0 else ""
+    level = f"f has a noise level of {assessment.noise:.2g}"
+    text = f"{level}: differences cannot see {what}{_count(open_, analytical.size)}; "
     if np.all(share <= 1.0):
         return text + "the gradient agrees within that"
     i = int(open_[worst])
     return (
-        text + f"{name(i)} is {share[worst]:.1f} error bars off (analytical {analytical[i]:.6g}, "
+        text + f"{name(i)} is {share[worst]:.2g} error bars off (analytical {analytical[i]:.6g}, "
         f"numerical {assessment.estimate[i]:.6g} +- {assessment.bar[i]:.1g})"
     )

@@ -30,6 +30,7 @@ from fastgrad._verdict import (
 
 _MOST_LEVELS = 8
 _FACTOR = 64.0  # largest change of the step from one level to the next
+_WIDEN = 8.0
 _GOOD_STEP = (0.3, 3.5)  # best step over this step: no better one is worth another level
 _SMALLEST_IN_SPACINGS = 32.0
 _CLOSEST = 3.5  # noise bars to the difference, at the smallest step worth looking at before a mismatch
@@ -94,7 +95,7 @@ class _Search:
             values = yield from self.ask(points)
             if all(math.isfinite(f) for f in values):
                 return self._keep(one_sided_level(step, self.setting.value, values, sigma, self.side))
-            self._fail(step)
+            self._fail(step, points, values)
             return None
         points = [self.x - 2 * step, self.x - step, self.x + step, self.x + 2 * step]
         values = yield from self.ask(points)
@@ -102,21 +103,22 @@ class _Search:
         bad_above = not (math.isfinite(values[2]) and math.isfinite(values[3]))
         if not (bad_below or bad_above):
             return self._keep(central_level(self.x, step, self.setting.value, values, sigma))
-        self._fail(step)
+        self._fail(step, points, values)
         if bad_below != bad_above and self.failures >= 2:
             self.side = -1 if bad_above else 1
         return None
 
     def _keep(self, level: Level) -> Level | None:
         if not (math.isfinite(level.estimate) and math.isfinite(level.truncation + level.bend + level.noise)):
-            self._fail(level.step)
+            self._fail(level.step, [], [])
             return None
         self.levels.append(level)
         set_bars(self.levels)
         return level
 
-    def _fail(self, step: float) -> None:
-        self.met_non_finite = True
+    def _fail(self, step: float, points: list[float], values: list[float]) -> None:
+        inside = [self.lower <= point <= self.upper for point in points]
+        self.met_non_finite |= any(ok and not math.isfinite(f) for ok, f in zip(inside, values, strict=True))
         self.failures += 1
         self.ceiling = min(self.ceiling, step / 4.0)
 
@@ -142,6 +144,9 @@ class _Search:
     def _next_step(self, level: Level, highest: float) -> float | None:
         error = level.truncation + level.bend
         ratio = (level.noise / (2.0 * error)) ** (1.0 / 3.0) if error > 0.0 else _FACTOR
+        if error <= level.noise:
+            # What looks like truncation may be noise (which makes half a bar of it): try a wider step, within reason.
+            ratio = max(ratio, min(_WIDEN, float(self.setting.widest_step(self.i)) / level.step))
         if _GOOD_STEP[0] <= ratio <= _GOOD_STEP[1]:
             return None
         ratio = min(max(ratio, 1.0 / _FACTOR), _FACTOR)
@@ -215,7 +220,8 @@ def look_closely(
     if not decided and search.has_second_scale():
         yield from search.descend(search.generic(search.reach / 3.0), search.reach / 2.0)
     if not search.levels:
-        return Closeup(Verdict.INCONCLUSIVE, math.nan, math.inf, Flag.NON_FINITE, step, None)
+        flags = Flag.NON_FINITE if search.met_non_finite else Flag.NO_ROOM
+        return Closeup(Verdict.INCONCLUSIVE, math.nan, math.inf, flags, step, None)
     if setting.analytical[i] == 0.0 and search.is_flat():
         wide = yield from search.look(search.generic(float(setting.widest_step(i))))
         if wide is not None and search.is_flat():

@@ -188,7 +188,7 @@ def _row_dict(row: Component) -> dict[str, Any]:
 def _headline(result: GradientCheck) -> list[str]:
     lines = textwrap.wrap(f"{result.verdict.name}: {result.reason}.", _WIDTH)
     for cause in result.causes:
-        lines += textwrap.wrap(f"Cause: {cause.sentence}.", _WIDTH)
+        lines += textwrap.wrap(f"Cause: {cause.sentence}{'' if cause.sentence.endswith('?') else '.'}", _WIDTH)
     return lines
 
 
@@ -199,7 +199,11 @@ def _norm_lines(result: GradientCheck) -> list[str]:
         (("max |difference|", result.max_absolute), ("||analytical||", norms.analytical)),
         (("mean |difference|", result.mean_absolute), ("||numerical||", norms.numerical)),
     ]
-    return [f"{a:<18} {u:<14.6g}   {b:<15} {v:.6g}" for (a, u), (b, v) in pairs]
+    lines = [f"{a:<18} {u:<14.6g}   {b:<15} {v:.6g}" for (a, u), (b, v) in pairs]
+    if result.verdict is not Verdict.MISMATCH and result.relative_error > result.rtol:
+        note = "These are of differences at the given step, spoilt here by noise or curvature; the verdict is not."
+        lines += textwrap.wrap(note, _WIDTH)
+    return lines
 
 
 _COLUMNS = ("component", "x", "step", "analytical", "numerical", "+-", "absolute", "relative")

@@ -96,9 +96,10 @@ class Evaluator:
         return value, status
 
     def require_intact(self) -> None:
-        """Raise if f left a trace in the points it was given (it wrote to x somewhere)."""
+        """Raise if f left a trace in its arguments: it wrote to x somewhere, or to a work array among args."""
         if not (self._rows[:, : self.point.size] == self.point.flat).all():
             raise ValueError(refusal_to_write("x"))
+        self.objective.require_arguments_intact()
 
     def _slices(self, count: int, evaluations_per_item: int) -> Iterator[slice]:
         done, size = 0, count
@@ -120,7 +121,8 @@ class Evaluator:
         serial, parallel = kernels
         head = (self.objective.function, self.objective.block_address)
         if self.threads == 1:
-            serial(*head, self._rows, *shared, *arrays, status)
+            with self.objective.launching():
+                serial(*head, self._rows, *shared, *arrays, status)
         elif _threads.layer_is_safe():
             with _threads.launching_parallel():
                 parallel(*head, self._rows, *shared, *arrays, status)

@@ -47,6 +47,7 @@ class Flag(enum.IntFlag):
     CONSTANT = 128  # f does not depend on this coordinate
     STAIRCASE = 256  # f is flat at small scale and steps at a larger one
     UNCONFIRMED = 512  # differs, but was not looked at closely because enough mismatches were confirmed
+    NO_ROOM = 2048  # the bounds leave no room for a step
     PLAIN = 1024  # agreed at the first step; the bar is that of agreement, not of truncation
 
 
@@ -316,7 +317,7 @@ def kink_slopes(levels: list[Level]) -> tuple[float, float] | None:
         noise = max(_noise_of_jump(near), _noise_of_jump(far))
         steady = 0.5 < near.slope_jump / far.slope_jump < 2.0
         if steady and smallest > noise and abs(near.slope_jump) > 1e-3 * abs(near.estimate):
-            return near.slopes
+            return near.slopes if near.noise < 1e-3 * smallest else far.slopes
     return None
 
 

@@ -113,7 +113,7 @@ def check_gradient(
     evaluator, trial = _prepared(f, point, args, threads)
     analytical = analytical_gradient(analytical_grad, point, args)
     first = None
-    if steps is not None:
+    if steps is not None and np.isfinite(trial.value):
         first = first_differences(evaluator, steps, np.arange(point.size), limits, trial.value)
     assessment, evaluations = _judge(evaluator, trial, analytical, first, limits, tolerance, sigma)
     evaluator.require_intact()
