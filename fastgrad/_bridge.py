@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import typeof, types
+from numba.core.cgutils import unpack_tuple
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, overload
 
@@ -65,24 +66,48 @@ def _call_objective(typingctx: Any, function: Any, block: Any, point: Any) -> An
     return returned(types.intp, types.intp, point), generate
 
 
-def load_from_block(kind: Any) -> Any:
-    """An intrinsic ``(block) -> kind`` for the wrapper of an objective: the arguments that a Block holds."""
+def load_shape(dimension: int) -> Any:
+    """An intrinsic ``(block) -> shape``, for the wrapper of an objective: what a Block begins with."""
+    shape = types.UniTuple(types.intp, dimension)
 
     @intrinsic
     def load(typingctx: Any, block: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            model = context.data_model_manager[kind]
-            pointer = builder.inttoptr(values[0], model.get_data_type().as_pointer())
-            value = model.load_from_data_pointer(builder, pointer)
-            return impl_ret_borrowed(context, builder, kind, value)
+            return _load(context, builder, shape, values[0])
 
-        return kind(types.intp), generate
+        return shape(types.intp), generate
 
     return load
 
 
+def load_arguments(held: Any) -> Any:
+    """An intrinsic ``(x, block) -> (x, *args)`` for a Block that holds (shape, *args), of type `held`.
+
+    With x in front, because Numba takes a tuple that begins with a compiled function for one of function types.
+    """
+
+    @intrinsic
+    def load(typingctx: Any, x: Any, block: Any) -> Any:
+        returned = types.BaseTuple.from_types((x, *tuple(held)[1:]))
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            _, *args = unpack_tuple(builder, _load(context, builder, held, values[1]))
+            value = context.make_tuple(builder, returned, (values[0], *args))
+            return impl_ret_borrowed(context, builder, returned, value)
+
+        return returned(x, types.intp), generate
+
+    return load
+
+
+def _load(context: Any, builder: Any, kind: Any, address: Any) -> Any:
+    model = context.data_model_manager[kind]
+    pointer = builder.inttoptr(address, model.get_data_type().as_pointer())
+    return model.load_from_data_pointer(builder, pointer)
+
+
 class Block:
-    """The native form of a tuple of arguments, owned from construction until collection."""
+    """The native form of a tuple (shape, *args), owned from construction until collection."""
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
         # Now, because a collection, and with it the release, can come at any moment of another compilation.

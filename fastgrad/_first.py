@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._inputs import Point
+from fastgrad._kernels import RAISED_ABOVE
 from fastgrad._objective import Objective
 from fastgrad._schedule import Evaluator
 
@@ -69,10 +70,15 @@ def first_differences(
 ) -> FirstDifferences:
     """Differences at coordinates `index` with steps[index]; 2 evaluations each, error O(h^2)."""
     n = evaluator.point.size
+    if bounds is None and index.size == n:
+        found = evaluator.differences(index, steps)
+        first = FirstDifferences(steps, found.above, found.below, found.quotient, {})
+        _note_failures(evaluator, first, index, found.status)
+        return first
     first = FirstDifferences(steps.copy(), np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan), {})
-    x = evaluator.point.flat.astype(np.float64)
     inside = np.ones(index.size, dtype=bool)
     if bounds is not None:
+        x = evaluator.point.flat.astype(np.float64)
         lower, upper = bounds.lower[index], bounds.upper[index]
         inside = (x[index] - steps[index] >= lower) & (x[index] + steps[index] <= upper)
     central = index[inside]
@@ -82,12 +88,19 @@ def first_differences(
         found.below,
         found.quotient,
     )
-    for k in np.flatnonzero(found.status).tolist():
-        i = int(central[k])
-        first.raised[i] = float(x[i] + (steps[i] if found.status[k] & 1 else -steps[i]))
+    _note_failures(evaluator, first, central, found.status)
     if bounds is not None and not inside.all():
         _one_sided(evaluator, first, index[~inside], bounds, value)
     return first
+
+
+def _note_failures(evaluator: Evaluator, first: FirstDifferences, index: Index, status: NDArray[np.uint8]) -> None:
+    if not status.any():
+        return
+    for k in np.flatnonzero(status).tolist():
+        i = int(index[k])
+        step = first.step[i] if status[k] & RAISED_ABOVE else -first.step[i]
+        first.raised[i] = float(evaluator.point.flat[i] + step)
 
 
 def _one_sided(evaluator: Evaluator, first: FirstDifferences, index: Index, bounds: Bounds, value: float) -> None:

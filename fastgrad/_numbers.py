@@ -84,9 +84,11 @@ def _recognise(low: float, high: float, candidates: Iterator[Number]) -> Number:
 def _factors(middle: float, sizes: Mapping[str, float], constants: Mapping[str, float]) -> Iterator[Number]:
     yield Number(1.0, "1", "", SIMPLE)
     yield Number(2.0, "2", ": a missing or doubled factor", SIMPLE)
-    yield from _multiples(sizes, ": a sum for a mean, or the reverse?", COMMON)
     yield from _multiples(constants, "", COMMON)
-    if 2.5 < middle < 1e9:
+    if 2.5 < middle < 10.5:  # small integers are more likely themselves than a length
+        yield Number(float(round(middle)), str(round(middle)), "", MANY)
+    yield from _multiples(sizes, ": a sum for a mean, or the reverse?", COMMON)
+    if 10 < middle < 1e9:
         yield Number(float(round(middle)), str(round(middle)), "", max(MANY, 4 * round(middle)))
     for name, (value, hint) in USUAL.items():
         yield Number(value, name, hint, RARE)

@@ -18,7 +18,7 @@ from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
 
 from fastgrad import _threads
-from fastgrad._bridge import Block, load_from_block, type_of
+from fastgrad._bridge import Block, load_arguments, load_shape, type_of
 from fastgrad._inputs import Array, Point, unflatten
 from fastgrad._kernels import value_at
 
@@ -98,7 +98,6 @@ def prepare(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
         return _interpreted(f, point, args)
     if not isinstance(f, Dispatcher):
         raise TypeError(_what_instead(f))
-    # The shape comes first: Numba takes a tuple that begins with compiled functions for one of function types.
     held = (point.shape, *args) if args or len(point.shape) != 1 else ()
     arguments_type = _type_of_arguments(args, held)
     dimension = len(point.shape)
@@ -173,7 +172,8 @@ def _compile_wrapper(f: Any, dtype: np.dtype[Any], dimension: int, arguments_typ
 
 def _define_wrapper(f: Any, dimension: int, arguments_type: Any) -> Any:
     # float64(): a float32 result is widened here, once.
-    load = load_from_block(arguments_type)
+    load = load_arguments(arguments_type)
+    shape = load_shape(dimension)
     if len(arguments_type) == 0:
 
         def wrapper(x, block):
@@ -182,18 +182,17 @@ def _define_wrapper(f: Any, dimension: int, arguments_type: Any) -> Any:
     elif dimension == 1:
 
         def wrapper(x, block):
-            return np.float64(f(x, *load(block)[1:]))
+            return np.float64(f(*load(x, block)))
 
     elif dimension == 0:
 
         def wrapper(x, block):
-            return np.float64(f(x[0], *load(block)[1:]))
+            return np.float64(f(*load(x[0], block)))
 
     else:
 
         def wrapper(x, block):
-            held = load(block)
-            return np.float64(f(x.reshape(held[0]), *held[1:]))
+            return np.float64(f(*load(x.reshape(shape(block)), block)))
 
     return numba.njit(wrapper)
 
@@ -295,4 +294,7 @@ def _fingerprint(value: Any) -> int:
         return zlib.crc32(np.ascontiguousarray(value).view(np.uint8).data if value.size else b"")
     if isinstance(value, tuple):
         return hash(tuple(_fingerprint(member) for member in value))
+    kind = getattr(value, "_numba_type_", None)
+    if isinstance(kind, types.ClassInstanceType):  # of a jitclass, where work arrays like to live
+        return hash(tuple(_fingerprint(getattr(value, name)) for name in kind.struct))
     return 0

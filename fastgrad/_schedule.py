@@ -61,7 +61,8 @@ class Evaluator:
     def differences(self, index: NDArray[np.int64], step: Floats) -> Differences:
         """Central differences at the given coordinates; NaN where f raised."""
         count = index.size
-        found = Differences(_blank(count), _blank(count), _blank(count), np.zeros(count, np.uint8))
+        above, below, quotient = np.full((3, count), np.nan)
+        found = Differences(above, below, quotient, np.zeros(count, np.uint8))
         for part in self._slices(count, 2):
             self._launch(
                 (_kernels.differences_serial, _kernels.differences_parallel),
@@ -139,10 +140,6 @@ class Evaluator:
             serial(*head, self._rows[lane : lane + 1], *shared, *(array[part] for array in arrays))
 
         _threads.run_on_threads(run, self.threads)
-
-
-def _blank(count: int) -> Floats:
-    return np.full(count, np.nan)
 
 
 def _rows(point: Point, count: int) -> Array:

@@ -3,12 +3,14 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numba
 
 _launch_lock = threading.Lock()
+_FREE = contextlib.nullcontext()
 _pools: dict[int, ThreadPoolExecutor] = {}
 _in_forked_child = False
 
@@ -63,14 +65,11 @@ def _threading_layer() -> str:
         return str(numba.threading_layer())
 
 
-@contextlib.contextmanager
-def launching_parallel() -> Iterator[None]:
-    """Keep launches apart under workqueue; other layers take concurrent launches."""
+def launching_parallel() -> contextlib.AbstractContextManager[Any]:
+    """To be held during a launch: keeps launches apart under workqueue; other layers take concurrent ones."""
     if not _in_forked_child and _threading_layer() == "workqueue":
-        with _launch_lock:
-            yield
-    else:
-        yield
+        return _launch_lock
+    return _FREE
 
 
 def run_on_threads(task: Callable[[int], None], lanes: int) -> None:
