@@ -1,13 +1,16 @@
 """From evaluations to a judgement of every component: first differences, measured noise, closer looks."""
 
+import contextlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._first import Bounds, FirstDifferences, first_differences
+from fastgrad._budget import BudgetSpent
+from fastgrad._first import Bounds, FirstDifferences, add_differences, no_differences
 from fastgrad._grid import generic_steps
 from fastgrad._noise import (
     TABLE_POINTS,
@@ -20,7 +23,7 @@ from fastgrad._noise import (
     noise_from_residuals,
 )
 from fastgrad._refine import Closeup, look_closely
-from fastgrad._schedule import Evaluator
+from fastgrad._schedule import UNSEEN, Evaluator
 from fastgrad._verdict import (
     INCONCLUSIVE,
     MATCH,
@@ -59,6 +62,7 @@ class Assessment:
     scale: Floats
     noise: float  # standard deviation of f that the first differences met
     rtol: float
+    seen: NDArray[np.bool_]  # compared at all
     slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
     failed: dict[int, float] = field(default_factory=dict)  # a value of the coordinate where f raised
 
@@ -106,46 +110,46 @@ class Assessor:
             scale=self.setting.scale,
             noise=math.nan,
             rtol=rtol,
+            seen=~finite,
         )
         self.result.verdict[~finite] = MISMATCH
         self.known: dict[int, dict[float, float]] = {}
 
     def judge_differences(self, first: FirstDifferences) -> Assessment:
-        """Judge with first differences taken at steps that somebody else chose."""
-        index = np.flatnonzero(self.finite)
+        """Judge first differences of all coordinates, taken at steps that somebody else chose."""
+        index = np.flatnonzero(self.finite & first.seen)
         quick = self._noise_without_tables(first, index)
         if quick is not None:
             self._set_noise(quick)
             if self._judge_plain(index, first).size == 0:
-                return self._finish()
-        if self.given_noise is None:
-            self.measure_noise()
+                return self._finish(first)
+        self._settle_noise()
         undecided = self._judge_plain(index, first)
         self._look_closely(undecided, 1.0, automatic=False)
-        return self._finish()
+        return self._finish(first)
 
-    def judge_automatically(self) -> Assessment:
-        """Choose the steps of the first differences too."""
-        if self.given_noise is None:
-            self.measure_noise()
-        else:
-            self._set_noise(self.given_noise)
-        index = np.flatnonzero(self.finite)
-        # A sample first: if most of it needs another step, the rule is off by a factor that the rest can use.
-        stride = max(1, index.size // _CHUNK)
-        sample, rest = index[::stride][:_CHUNK], np.setdiff1d(index, index[::stride][:_CHUNK])
-        multiplier = 1.0
-        for part in (sample, rest) if rest.size else (sample,):
-            first = self._automatic_differences(part, multiplier)
-            undecided = self._judge_plain(part, first)
-            found = self._look_closely(undecided, multiplier, automatic=True)
-            if len(found) > part.size / 2 and part is sample:
-                multiplier = float(np.median(found))
-        return self._finish()
+    def judge_piecewise(self, pieces: Iterable[Index], steps: Floats | None) -> tuple[Assessment, FirstDifferences]:
+        """Take first differences piece by piece and judge each before the next; None chooses the steps too."""
+        first = no_differences(self.setting.x.size)
+        self._settle_noise()
+        multiplier, start = 1.0, True
+        for piece in pieces:
+            part = piece[self.finite[piece]]
+            first.seen[piece] = ~self.finite[piece]
+            wanted = steps if steps is not None else self._automatic_steps(part, multiplier)
+            add_differences(first, self.evaluator, wanted, part, self.bounds, self.setting.value / self.unit)
+            seen = part[first.seen[part]]
+            undecided = self._judge_plain(seen, first)
+            ratios = self._look_closely(undecided, multiplier, automatic=steps is None)
+            if start and steps is None and 2 * len(ratios) > part.size:
+                # Most of it needed another step: the rule is off by a factor that the rest can use.
+                multiplier = float(np.median(ratios))
+            start = False
+        return self._finish(first), first
 
     def give_up(self) -> Assessment:
         """Nothing can be judged (f(x) is not finite); only a gradient that is not finite is wrong by itself."""
-        return self._finish()
+        return self._finish(no_differences(self.setting.x.size))
 
     def _noise_without_tables(self, first: FirstDifferences, index: Index) -> NoiseModel | None:
         if self.given_noise is not None:
@@ -155,6 +159,13 @@ class Assessor:
         residual = np.abs(quotient - self.setting.analytical[index])
         sigma = noise_from_residuals(residual, step, responds)
         return None if sigma is None else constant_noise(max(sigma, self.repeat_noise))
+
+    def _settle_noise(self) -> None:
+        if self.given_noise is not None:
+            self._set_noise(self.given_noise)
+            return
+        with contextlib.suppress(BudgetSpent):
+            self.measure_noise()
 
     def measure_noise(self) -> None:
         """Difference tables along one random direction at three or more spacings; 24 evaluations and up."""
@@ -180,7 +191,8 @@ class Assessor:
         step = generic_steps(setting.x, relative * setting.scale, index, 1000 + int(-math.log2(relative)), setting.grid)
         sign = np.where(generic_steps(setting.x, np.ones_like(step), index, 999, setting.grid) > 1.0, 1.0, -1.0)
         direction = self._inside(step * sign)
-        values, _ = self.evaluator.along(direction, np.arange(1.0, TABLE_POINTS + 1.0))
+        values, status = self.evaluator.along(direction, np.arange(1.0, TABLE_POINTS + 1.0))
+        _require_seen(status)
         return difference_table(np.concatenate([[setting.value], values * self.unit]), relative)
 
     def _inside(self, direction: Floats) -> Floats:
@@ -194,12 +206,12 @@ class Assessor:
     def _set_noise(self, noise: NoiseModel, grid: Any = None) -> None:
         self.setting = with_noise(self.setting, noise, self.setting.grid if grid is None else grid)
 
-    def _automatic_differences(self, index: Index, multiplier: float) -> FirstDifferences:
+    def _automatic_steps(self, index: Index, multiplier: float) -> Floats:
         setting = self.setting
         wanted = setting.automatic_step(index, multiplier)
         steps = np.full(setting.x.size, np.nan)
         steps[index] = generic_steps(setting.x[index], wanted, index, 0, setting.grid)
-        return first_differences(self.evaluator, steps, index, self.bounds, setting.value / self.unit)
+        return steps
 
     def _judge_plain(self, index: Index, first: FirstDifferences) -> Index:
         """Accept the components that agree; return the others, most suspicious first."""
@@ -231,7 +243,12 @@ class Assessor:
                 self.result.flags[undecided[start:]] |= int(Flag.UNCONFIRMED)
                 break
             steps = self.result.step[part] if automatic else self._starting_steps(part, multiplier)
-            for i, step, seen in self._converse(part, steps):
+            try:
+                conversations = self._converse(part, steps)
+            except BudgetSpent:
+                self.result.flags[undecided[start:]] |= int(Flag.UNCONFIRMED)
+                break
+            for i, step, seen in conversations:
                 self._record(i, seen)
                 confirmed += seen.verdict is Verdict.MISMATCH
                 if seen.verdict is Verdict.MATCH:
@@ -266,6 +283,7 @@ class Assessor:
         index = np.array([i for i, points in questions.items() for _ in points], dtype=np.int64)
         coordinate = np.array([p for points in questions.values() for p in points])
         values, status = self.evaluator.displaced(index, coordinate)
+        _require_seen(status)
         for k in np.flatnonzero(status):
             self.result.failed.setdefault(int(index[k]), float(coordinate[k]))
         ends = np.cumsum([len(points) for points in questions.values()])[:-1]
@@ -280,12 +298,18 @@ class Assessor:
         if seen.slopes is not None:
             result.slopes[i] = (seen.slopes[0] / self.unit, seen.slopes[1] / self.unit)
 
-    def _finish(self) -> Assessment:
+    def _finish(self, first: FirstDifferences) -> Assessment:
         result = self.result
+        result.seen |= first.seen
         result.estimate /= self.unit
         result.bar /= self.unit
         result.noise = self.setting.noise.largest / self.unit
         return result
+
+
+def _require_seen(status: NDArray[np.uint8]) -> None:
+    if (status >= UNSEEN).any():
+        raise BudgetSpent
 
 
 def limits(bounds: Bounds | None, i: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastgrad._inputs import Point
 from fastgrad._kernels import RAISED_ABOVE
 from fastgrad._objective import Objective
-from fastgrad._schedule import Evaluator
+from fastgrad._schedule import UNSEEN, Evaluator, Status
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -62,42 +62,53 @@ class FirstDifferences:
     above: Floats
     below: Floats
     quotient: Floats
+    seen: NDArray[np.bool_]  # evaluated, be it in vain
     raised: dict[int, float]  # coordinate -> a value of it at which f raised
 
 
-def first_differences(
-    evaluator: Evaluator, steps: Floats, index: Index, bounds: Bounds | None, value: float
-) -> FirstDifferences:
-    """Differences at coordinates `index` with steps[index]; 2 evaluations each, error O(h^2)."""
+def no_differences(n: int) -> FirstDifferences:
+    """To be filled piece by piece."""
+    step, above, below, quotient = np.full((4, n), np.nan)
+    return FirstDifferences(step, above, below, quotient, np.zeros(n, dtype=bool), {})
+
+
+def all_differences(evaluator: Evaluator, steps: Floats, bounds: Bounds | None, value: float) -> FirstDifferences:
+    """Differences at all coordinates; 2 evaluations each, error O(h^2)."""
     n = evaluator.point.size
-    if bounds is None and index.size == n:
-        found = evaluator.differences(index, steps)
-        first = FirstDifferences(steps, found.above, found.below, found.quotient, {})
-        _note_failures(evaluator, first, index, found.status)
-        return first
-    first = FirstDifferences(steps.copy(), np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan), {})
-    inside = np.ones(index.size, dtype=bool)
+    index = np.arange(n)
     if bounds is not None:
-        x = evaluator.point.flat.astype(np.float64)
-        lower, upper = bounds.lower[index], bounds.upper[index]
-        inside = (x[index] - steps[index] >= lower) & (x[index] + steps[index] <= upper)
-    central = index[inside]
-    found = evaluator.differences(central, steps[central])
-    first.above[central], first.below[central], first.quotient[central] = (
-        found.above,
-        found.below,
-        found.quotient,
-    )
-    _note_failures(evaluator, first, central, found.status)
-    if bounds is not None and not inside.all():
-        _one_sided(evaluator, first, index[~inside], bounds, value)
+        first = no_differences(n)
+        add_differences(first, evaluator, steps, index, bounds, value)
+        return first
+    found = evaluator.differences(index, steps)
+    first = FirstDifferences(steps, found.above, found.below, found.quotient, found.status < UNSEEN, {})
+    _note_failures(evaluator, first, index, found.status)
     return first
 
 
-def _note_failures(evaluator: Evaluator, first: FirstDifferences, index: Index, status: NDArray[np.uint8]) -> None:
+def add_differences(
+    first: FirstDifferences, evaluator: Evaluator, steps: Floats, index: Index, bounds: Bounds | None, value: float
+) -> None:
+    """Take differences at coordinates `index` with steps[index], one-sided where a bound leaves no room."""
+    inside = np.ones(index.size, dtype=bool)
+    if bounds is not None:
+        x = evaluator.point.flat[index].astype(np.float64)
+        inside = (x - steps[index] >= bounds.lower[index]) & (x + steps[index] <= bounds.upper[index])
+    central = index[inside]
+    first.step[index] = steps[index]
+    found = evaluator.differences(central, steps[central])
+    first.above[central], first.below[central] = found.above, found.below
+    first.quotient[central] = found.quotient
+    first.seen[central] = found.status < UNSEEN
+    _note_failures(evaluator, first, central, found.status)
+    if bounds is not None and not inside.all():
+        _one_sided(evaluator, first, index[~inside], bounds, value)
+
+
+def _note_failures(evaluator: Evaluator, first: FirstDifferences, index: Index, status: Status) -> None:
     if not status.any():
         return
-    for k in np.flatnonzero(status).tolist():
+    for k in np.flatnonzero((status > 0) & (status < UNSEEN)).tolist():
         i = int(index[k])
         step = first.step[i] if status[k] & RAISED_ABOVE else -first.step[i]
         first.raised[i] = float(evaluator.point.flat[i] + step)
@@ -110,13 +121,15 @@ def _one_sided(evaluator: Evaluator, first: FirstDifferences, index: Index, boun
     side = np.where(room_above >= room_below, 1.0, -1.0)
     step = np.minimum(first.step[index], np.maximum(room_above, room_below) / 2.0)
     room = (x + side * step != x) & (step > 0.0)
+    first.seen[index] = True
     index, x, step, side = index[room], x[room], step[room], side[room]
     near, far = x + side * step, x + 2.0 * side * step
     values, status = evaluator.displaced(np.repeat(index, 2), np.stack([near, far], axis=1).reshape(-1))
     one, two = values[0::2] - value, values[1::2] - value
     first.quotient[index] = (4.0 * one - two) / (far - x)
     first.step[index] = step
-    for k in np.flatnonzero(status).tolist():
+    first.seen[index[(status >= UNSEEN).reshape(-1, 2).any(axis=1)]] = False
+    for k in np.flatnonzero((status > 0) & (status < UNSEEN)).tolist():
         first.raised[int(index[k // 2])] = float((near, far)[k % 2][k // 2])
 
 

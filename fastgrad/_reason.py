@@ -34,6 +34,8 @@ def give_reason(
         return _reason_of_match(assessment, repeat_difference)
     if not np.isfinite(value):
         return f"f(x) is {value}: there is nothing to differentiate; check at another x"
+    if not assessment.seen.all():
+        return _reason_of_part(assessment, analytical, repeat_difference, name)
     return _reason_of_doubt(assessment, analytical, repeat_difference, name)
 
 
@@ -44,12 +46,12 @@ def worst_first(assessment: Assessment, analytical: NDArray[Any], count: int) ->
     """
     with np.errstate(all="ignore"):
         effect = np.abs(assessment.estimate - analytical) * assessment.scale
+    seen = assessment.seen
     effect = np.where(np.isnan(effect), np.inf, effect)
     rank = np.array([1, 2, 0])[assessment.verdict]  # INCONCLUSIVE, MATCH, MISMATCH
-    count = min(count, effect.size)
     chosen = np.zeros(0, dtype=np.int64)
     for worst_rank in range(3):
-        among = np.flatnonzero(rank == worst_rank)
+        among = np.flatnonzero(seen & (rank == worst_rank))
         wanted = min(count - chosen.size, among.size)
         if wanted > 0:  # a partition, since n may be large and the rows shown few
             top = among[np.argpartition(-effect[among], wanted - 1)[:wanted]]
@@ -91,8 +93,28 @@ def _reason_of_match(assessment: Assessment, repeat_difference: float) -> str:
     return text
 
 
+def _reason_of_part(assessment: Assessment, analytical: NDArray[Any], repeat_difference: float, name: Name) -> str:
+    seen = int(np.count_nonzero(assessment.seen))
+    if seen == 0:
+        return "no component was checked"
+    undecided = int(np.count_nonzero(assessment.seen & (assessment.verdict == INCONCLUSIVE)))
+    outcome = "agree" if undecided == 0 else f"show no error, {undecided} of them undecided"
+    text = f"{seen} of {analytical.size} components were checked and {outcome}"
+    if undecided == seen:
+        return text
+    return (
+        f"{text}; if they are a fair sample, and more than {100 * detectable_share(seen - undecided):.2g} % of all were "
+        f"wrong, one would have been seen with 99 % probability"
+    )
+
+
+def detectable_share(seen: int) -> float:
+    """Share of wrong components that a fair sample of this size misses with 1 % probability."""
+    return 1.0 - 0.01 ** (1.0 / seen) if seen else 1.0
+
+
 def _reason_of_doubt(assessment: Assessment, analytical: NDArray[Any], repeat_difference: float, name: Name) -> str:
-    open_ = np.flatnonzero(assessment.verdict == INCONCLUSIVE)
+    open_ = np.flatnonzero(assessment.seen & (assessment.verdict == INCONCLUSIVE))
     flags = assessment.flags[open_]
     if repeat_difference > 0.0:
         return (

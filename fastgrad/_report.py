@@ -87,7 +87,7 @@ class GradientCheck(tuple[NDArray[Any], float]):
     elapsed : float
         Wall time in seconds, compilation included.
     coverage : float
-        Share of the components that were compared.
+        Share of the components that were compared; norms and relative error are over these, the others are NaN.
     threads : int
         Threads that evaluated f.
     executor : str

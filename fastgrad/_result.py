@@ -41,9 +41,10 @@ def make_result(
         # Where f failed at the given step, the estimate of the closer look is all there is.
         taken = np.isfinite(first.quotient)
         numerical, steps = np.where(taken, first.quotient, numerical), np.where(taken, first.step, steps)
-    norms = error_norms(numerical, given)
+    seen = found.seen
+    norms = error_norms(numerical, given) if seen.all() else error_norms(numerical[seen], given[seen])
     with np.errstate(all="ignore"):
-        absolute = np.abs(numerical - given)
+        absolute = np.abs(numerical[seen] - given[seen])
     return GradientCheck(
         numerical_grad=numerical.astype(point.dtype).reshape(shape),
         relative_error=norms.relative_error,
@@ -62,11 +63,11 @@ def make_result(
         rtol=found.rtol,
         worst=tuple(_row(point, given, found, layout, int(k)) for k in worst_first(found, given, _ROWS)),
         norms=norms,
-        max_absolute=float(absolute.max()),
-        mean_absolute=float(absolute.mean()),
+        max_absolute=float(absolute.max(initial=0.0)),
+        mean_absolute=float(absolute.sum() / max(absolute.size, 1)),
         evaluations=evaluations,
         elapsed=elapsed,
-        coverage=1.0,
+        coverage=float(seen.mean()),
         threads=evaluator.threads,
         executor=evaluator.route,
     )

@@ -4,7 +4,6 @@ Control returns to Python every 50-100 ms, because only there Ctrl-C is noticed.
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad import _kernels, _threads
+from fastgrad._budget import Budget
 from fastgrad._inputs import Array, Point
 from fastgrad._objective import Objective, refusal_to_write
 
@@ -19,16 +19,36 @@ _SLICE_SECONDS = 0.07
 _GROWTH = 8  # of a slice over the one before: the first ones are small, and a first timing is never trusted far
 
 Floats = NDArray[np.float64]
+Status = NDArray[np.uint8]
+
+
+# Besides the bits that kernels set: the evaluation was not made because the budget was spent.
+UNSEEN = 4
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A kind of work: its kernels, on one thread and on several, and what an item of it costs and yields."""
+
+    serial: Any
+    parallel: Any
+    evaluations: int
+    outputs: int
+
+
+_DIFFERENCES = Operation(_kernels.differences_serial, _kernels.differences_parallel, evaluations=2, outputs=3)
+_DISPLACED = Operation(_kernels.displaced_serial, _kernels.displaced_parallel, evaluations=1, outputs=1)
+_ALONG = Operation(_kernels.along_serial, _kernels.along_parallel, evaluations=1, outputs=1)
 
 
 @dataclass(frozen=True)
 class Differences:
-    """Objective above and below each coordinate, the central difference, and which evaluations raised."""
+    """Objective above and below each coordinate, the central difference, and how each evaluation ended."""
 
     above: Floats
     below: Floats
     quotient: Floats
-    status: NDArray[np.uint8]
+    status: Status
 
 
 class Evaluator:
@@ -38,10 +58,13 @@ class Evaluator:
     what was asked for only.
     """
 
-    def __init__(self, objective: Objective, point: Point, *, threads: int | None, seconds: float) -> None:
+    def __init__(
+        self, objective: Objective, point: Point, *, threads: int | None, seconds: float, budget: Budget | None = None
+    ) -> None:
         self.objective = objective
         self.point = point
         self.evaluations = 0
+        self.budget = budget or Budget()
         # A loop that is parallel inside f keeps the threads: two nested levels abort the process under workqueue
         # and oversubscribe the cores under OpenMP.
         wanted = 1 if objective.wrapper.has_parallel_loop else threads
@@ -59,41 +82,18 @@ class Evaluator:
         return "prange" if _threads.layer_is_safe() else "threads"
 
     def differences(self, index: NDArray[np.int64], step: Floats) -> Differences:
-        """Central differences at the given coordinates; NaN where f raised."""
-        count = index.size
-        above, below, quotient = np.full((3, count), np.nan)
-        found = Differences(above, below, quotient, np.zeros(count, np.uint8))
-        for part in self._slices(count, 2):
-            self._launch(
-                (_kernels.differences_serial, _kernels.differences_parallel),
-                (self.point.size,),
-                (index[part], step[part], found.above[part], found.below[part], found.quotient[part]),
-                found.status[part],
-            )
-        return found
+        """Central differences at the given coordinates; NaN where f raised or was not evaluated."""
+        (above, below, quotient), status = self._run(_DIFFERENCES, (self.point.size,), (index, step))
+        return Differences(above, below, quotient, status)
 
-    def displaced(self, index: NDArray[np.int64], coordinate: Floats) -> tuple[Floats, NDArray[np.uint8]]:
-        """f with coordinate index[k] set to coordinate[k], and whether it raised."""
-        value, status = np.full(index.size, np.nan), np.zeros(index.size, np.uint8)
-        for part in self._slices(index.size, 1):
-            self._launch(
-                (_kernels.displaced_serial, _kernels.displaced_parallel),
-                (self.point.size,),
-                (index[part], coordinate[part], value[part]),
-                status[part],
-            )
+    def displaced(self, index: NDArray[np.int64], coordinate: Floats) -> tuple[Floats, Status]:
+        """f with coordinate index[k] set to coordinate[k], and how each evaluation ended."""
+        (value,), status = self._run(_DISPLACED, (self.point.size,), (index, coordinate))
         return value, status
 
-    def along(self, direction: Floats, multiple: Floats) -> tuple[Floats, NDArray[np.uint8]]:
-        """f at x + multiple[k] * direction, and whether it raised."""
-        value, status = np.full(multiple.size, np.nan), np.zeros(multiple.size, np.uint8)
-        for part in self._slices(multiple.size, 1):
-            self._launch(
-                (_kernels.along_serial, _kernels.along_parallel),
-                (self.point.flat, direction),
-                (multiple[part], value[part]),
-                status[part],
-            )
+    def along(self, direction: Floats, multiple: Floats) -> tuple[Floats, Status]:
+        """f at x + multiple[k] * direction, and how each evaluation ended."""
+        (value,), status = self._run(_ALONG, (self.point.flat, direction), (multiple,))
         return value, status
 
     def require_intact(self) -> None:
@@ -102,33 +102,50 @@ class Evaluator:
             raise ValueError(refusal_to_write("x"))
         self.objective.require_arguments_intact()
 
-    def _slices(self, count: int, evaluations_per_item: int) -> Iterator[slice]:
+    def _run(
+        self, operation: Operation, shared: tuple[Any, ...], inputs: tuple[Array, ...]
+    ) -> tuple[NDArray[np.float64], Status]:
+        """Do the work slice by slice; what the budget does not allow is marked as not seen."""
+        count = inputs[0].size
+        outputs, status = np.full((operation.outputs, count), np.nan), np.zeros(count, np.uint8)
         done, size = 0, count
         while done < count:
-            item = max(self._seconds_per_evaluation, 1e-9) * evaluations_per_item / self.threads
-            size = max(self.threads, min(int(_SLICE_SECONDS / item), _GROWTH * size, count - done))
-            part = slice(done, min(done + size, count))
+            size = self._slice_size(operation, size, count - done)
+            if size == 0:
+                status[done:] = UNSEEN
+                break
+            part = slice(done, done + size)
             start = time.perf_counter()
-            yield part
-            elapsed = time.perf_counter() - start
-            work = (part.stop - part.start) * evaluations_per_item
-            self.evaluations += work
-            self._seconds_per_evaluation = elapsed * self.threads / work
-            done = part.stop
+            try:
+                arrays = (*(array[part] for array in inputs), *(output[part] for output in outputs))
+                self._launch(operation, shared, arrays, status[part])
+            except KeyboardInterrupt:
+                self.budget.interrupt()
+                status[done:] = UNSEEN
+                break
+            done += size
+            self.evaluations += size * operation.evaluations
+            self._seconds_per_evaluation = (time.perf_counter() - start) * self.threads / (size * operation.evaluations)
+            if self.budget.progress is not None and operation is _DIFFERENCES:
+                self.budget.progress(2 * done, 2 * count)
+        return outputs, status
 
-    def _launch(
-        self, kernels: tuple[Any, Any], shared: tuple[Any, ...], arrays: tuple[Array, ...], status: Array
-    ) -> None:
-        serial, parallel = kernels
+    def _slice_size(self, operation: Operation, size: int, left: int) -> int:
+        item = max(self._seconds_per_evaluation, 1e-9) * operation.evaluations / self.threads
+        size = max(self.threads, min(int(_SLICE_SECONDS / item), _GROWTH * size))
+        size = min(size, left)
+        return self.budget.allows(self.evaluations, size * operation.evaluations) // operation.evaluations
+
+    def _launch(self, operation: Operation, shared: tuple[Any, ...], arrays: tuple[Array, ...], status: Status) -> None:
         head = (self.objective.function, self.objective.block_address)
         if self.threads == 1:
             with self.objective.launching():
-                serial(*head, self._rows, *shared, *arrays, status)
+                operation.serial(*head, self._rows, *shared, *arrays, status)
         elif _threads.layer_is_safe():
             with _threads.launching_parallel():
-                parallel(*head, self._rows, *shared, *arrays, status)
+                operation.parallel(*head, self._rows, *shared, *arrays, status)
         else:
-            self._launch_on_threads(serial, head, shared, (*arrays, status))
+            self._launch_on_threads(operation.serial, head, shared, (*arrays, status))
 
     def _launch_on_threads(
         self, serial: Any, head: tuple[Any, ...], shared: tuple[Any, ...], arrays: tuple[Array, ...]

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._assess import Assessment, Assessor
-from fastgrad._first import Bounds, FirstDifferences, first_differences, make_bounds, replay_failure
+from fastgrad._budget import Budget, Progress, make_budget
+from fastgrad._first import Bounds, FirstDifferences, Floats, Index, all_differences, make_bounds, replay_failure
 from fastgrad._inputs import Array, Point, analytical_gradient, point_array, positive_number
 from fastgrad._layout import make_layout
 from fastgrad._objective import Trial, prepare, try_objective
 from fastgrad._report import GradientCheck
 from fastgrad._result import make_result
 from fastgrad._schedule import Evaluator
+from fastgrad._selection import pieces, sample_first, select
 from fastgrad.steps import Automatic, StepRule, resolve_steps
 
 # What counts as equal: half the digits that a good central difference has, in either precision.
@@ -34,6 +36,12 @@ def check_gradient(
     blocks: Mapping[str, tuple[int, ...] | int] | None = None,
     constants: Mapping[str, float] | None = None,
     threads: int | None = None,
+    indices: ArrayLike | None = None,
+    sample: int | None = None,
+    rng: Any = 0,
+    time_limit: float | None = None,
+    max_evaluations: int | None = None,
+    progress: bool | Progress | None = None,
 ) -> GradientCheck:
     """Is this gradient right? Compares it with central differences, component by component.
 
@@ -69,6 +77,19 @@ def check_gradient(
         Numbers of the problem (batch size, weight of a regulariser) that a bug may have misplaced.
     threads : int, optional
         Threads that evaluate f; default all that Numba would use. No result depends on it.
+    indices : array_like of int, or mask shaped like x, optional
+        Check these components only: positions in ``x.ravel()``.
+    sample : int, optional
+        Check this many components, drawn without replacement.
+    rng : seed or numpy.random.Generator, optional
+        For `sample`, and for the order of the components under a limit.
+    time_limit : float, optional
+        Seconds after which no new work is begun. The components are then taken in random order, so that those seen
+        are a fair sample; the verdict claims no more than was seen.
+    max_evaluations : int, optional
+        The same for calls of f.
+    progress : bool or callable, optional
+        True for a tqdm bar, or a function of (done, total), in evaluations of the first differences.
 
     Returns
     -------
@@ -82,6 +103,8 @@ def check_gradient(
         If an argument cannot be used; the message says what arrived, what is needed and what to do.
     Exception
         Whatever f raises at x, or near x at every step tried, with a note that names the coordinate.
+    KeyboardInterrupt
+        On Ctrl-C, with what was found so far as its attribute ``result``.
 
     Notes
     -----
@@ -108,20 +131,23 @@ def check_gradient(
     layout = make_layout(point.shape, blocks)
     limits = make_bounds(bounds, point)
     steps = None if isinstance(epsilon, Automatic) else resolve_steps(epsilon, point)
+    budget = make_budget(time_limit, max_evaluations, progress)
+    order = select(point, indices, sample, rng, is_limited=budget.has_limits)
     tolerance = DEFAULT_RTOL[point.dtype] if rtol is None else positive_number(rtol, "rtol")
     sigma = None if noise is None else positive_number(noise, "noise")
-    evaluator, trial = _prepared(f, point, args, threads)
+    evaluator, trial = _prepared(f, point, args, threads, budget)
     analytical = analytical_gradient(analytical_grad, point, args)
-    first = None
-    if steps is not None and np.isfinite(trial.value):
-        first = first_differences(evaluator, steps, np.arange(point.size), limits, trial.value)
-    assessment, evaluations = _judge(evaluator, trial, analytical, first, limits, tolerance, sigma)
+    judge = _Judge(evaluator, trial, analytical, limits, tolerance, sigma)
+    assessment, first = judge.all_components(steps) if order is None else judge.some_components(order, steps)
     evaluator.require_intact()
-    return make_result(
+    result = make_result(
         point, analytical, first, assessment,
-        trial=trial, layout=layout, evaluator=evaluator,
-        constants=constants, evaluations=evaluations, elapsed=time.perf_counter() - started,
+        trial=trial, layout=layout, evaluator=evaluator, constants=constants,
+        evaluations=judge.evaluations, elapsed=time.perf_counter() - started,
     )  # fmt: skip
+    if budget.is_interrupted:
+        raise _interruption(result)
+    return result
 
 
 def numerical_gradient(
@@ -171,45 +197,88 @@ def numerical_gradient(
             f"f is not deterministic: two calls at x gave {trial.value!r} and a value {trial.difference:.2g} away; "
             f"need an f that repeats itself: fix the seed of its random numbers."
         )
-    first = first_differences(evaluator, steps, np.arange(point.size), limits, trial.value)
+    first = all_differences(evaluator, steps, limits, trial.value)
+    if evaluator.budget.is_interrupted:
+        raise KeyboardInterrupt
     replay_failure(evaluator.objective, point, first.raised)
     evaluator.require_intact()
     return first.quotient.astype(point.dtype, copy=False).reshape(point.shape)
 
 
-def _prepared(f: Any, point: Point, args: tuple[Any, ...], threads: int | None) -> tuple[Evaluator, Trial]:
+def _prepared(
+    f: Any, point: Point, args: tuple[Any, ...], threads: int | None, budget: Budget | None = None
+) -> tuple[Evaluator, Trial]:
     objective = prepare(f, point, args)
     started = time.perf_counter()
     trial = try_objective(objective, point)
     seconds = (time.perf_counter() - started) / 2
-    return Evaluator(objective, point, threads=threads, seconds=seconds), trial
+    return Evaluator(objective, point, threads=threads, seconds=seconds, budget=budget), trial
 
 
-def _judge(
-    evaluator: Evaluator,
-    trial: Trial,
-    analytical: Array,
-    first: FirstDifferences | None,
-    bounds: Bounds | None,
-    rtol: float,
-    noise: float | None,
-) -> tuple[Assessment, int]:
-    """Assess all components; returns what was found and the evaluations spent in all."""
-    looking, seen, spent = evaluator, trial, 2
-    in_double = _in_double_precision(evaluator)
-    if in_double is not None:
-        (looking, seen), spent = in_double, evaluator.evaluations + 4
-    assessor = Assessor(looking, seen.value, seen.difference, analytical, rtol=rtol, noise=noise, bounds=bounds)
-    if not np.isfinite(seen.value):
-        assessment = assessor.give_up()
-    elif first is None or in_double is not None:
-        assessment = assessor.judge_automatically()
-    else:
-        assessment = assessor.judge_differences(first)
-    raised = {**assessment.failed, **({} if first is None else first.raised)}
-    unresolved = {i: place for i, place in raised.items() if np.isnan(assessment.estimate[i])}
-    replay_failure(looking.objective, looking.point, unresolved)
-    return assessment, spent + looking.evaluations
+def _interruption(result: GradientCheck) -> KeyboardInterrupt:
+    interruption = KeyboardInterrupt(f"interrupted with {result.coverage:.1%} of the components seen")
+    interruption.result = result  # type: ignore[attr-defined]
+    return interruption
+
+
+class _Judge:
+    """Puts the parts of a check together: first differences at the given steps, and an assessor to judge them."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        trial: Trial,
+        analytical: Array,
+        bounds: Bounds | None,
+        rtol: float,
+        noise: float | None,
+    ) -> None:
+        self._evaluator, self._trial, self._bounds = evaluator, trial, bounds
+        in_double = _in_double_precision(evaluator)
+        self._looking, seen = (evaluator, trial) if in_double is None else in_double
+        self._assessor = Assessor(
+            self._looking, seen.value, seen.difference, analytical, rtol=rtol, noise=noise, bounds=bounds
+        )
+        self._can_judge = bool(np.isfinite(trial.value) and np.isfinite(seen.value))
+
+    @property
+    def evaluations(self) -> int:
+        """Calls of f so far, the trial of each precision included."""
+        both = {id(evaluator): evaluator for evaluator in (self._evaluator, self._looking)}.values()
+        return sum(evaluator.evaluations + 2 for evaluator in both)
+
+    def all_components(self, steps: Floats | None) -> tuple[Assessment, FirstDifferences | None]:
+        """Judge everything; the differences returned are those at the given steps, None if there were none."""
+        if not self._can_judge:
+            return self._assessor.give_up(), None
+        if steps is None:
+            assessment, _ = self._assessor.judge_piecewise(sample_first(self._evaluator.point.size), None)
+            return self._checked(assessment, {}), None
+        first = all_differences(self._evaluator, steps, self._bounds, self._trial.value)
+        if self._looking is self._evaluator:
+            assessment = self._assessor.judge_differences(first)
+        else:
+            assessment, _ = self._assessor.judge_piecewise(sample_first(self._evaluator.point.size), None)
+        return self._checked(assessment, first.raised), first
+
+    def some_components(self, order: Index, steps: Floats | None) -> tuple[Assessment, FirstDifferences | None]:
+        """Judge as many of the coordinates as the budget allows, in this order.
+
+        In float64 even for a float32 x, if f allows: the steps are then chosen anew.
+        """
+        if not self._can_judge:
+            return self._assessor.give_up(), None
+        wanted = steps if self._looking is self._evaluator else None
+        assessment, first = self._assessor.judge_piecewise(pieces(order), wanted)
+        return self._checked(assessment, first.raised), None if wanted is None else first
+
+    def _checked(self, assessment: Assessment, raised: dict[int, float]) -> Assessment:
+        """Let an exception of f out if nothing could be said about the component where it was raised."""
+        unresolved = {
+            i: place for i, place in {**assessment.failed, **raised}.items() if np.isnan(assessment.estimate[i])
+        }
+        replay_failure(self._looking.objective, self._looking.point, unresolved)
+        return assessment
 
 
 def _in_double_precision(evaluator: Evaluator) -> tuple[Evaluator, Trial] | None:
@@ -217,12 +286,8 @@ def _in_double_precision(evaluator: Evaluator) -> tuple[Evaluator, Trial] | None
     objective, point = evaluator.objective, evaluator.point
     if point.dtype != np.float32:
         return None
+    wide = point_array(point.flat.astype(np.float64).reshape(point.shape))
     try:
-        return _prepared(
-            objective.f,
-            point_array(point.flat.astype(np.float64).reshape(point.shape)),
-            objective.args,
-            evaluator.threads,
-        )
+        return _prepared(objective.f, wide, objective.args, evaluator.threads, evaluator.budget)
     except TypeError:  # f was compiled for float32 only
         return None
