@@ -63,6 +63,7 @@ class Assessment:
     noise: float  # standard deviation of f that the first differences met
     rtol: float
     seen: NDArray[np.bool_]  # compared at all
+    stopped_by: str | None = None  # what ended the check early
     slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
     failed: dict[int, float] = field(default_factory=dict)  # a value of the coordinate where f raised
 
@@ -301,6 +302,7 @@ class Assessor:
     def _finish(self, first: FirstDifferences) -> Assessment:
         result = self.result
         result.seen |= first.seen
+        result.stopped_by = self.evaluator.budget.spent_by
         result.estimate /= self.unit
         result.bar /= self.unit
         result.noise = self.setting.noise.largest / self.unit

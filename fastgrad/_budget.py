@@ -20,13 +20,14 @@ class Budget:
     """Limits of one check. Once spent, it stays spent, and what is left undone is reported as not seen."""
 
     seconds: float | None = None
-    evaluations: int | None = None  # besides those at x itself
+    evaluations: int | None = None
     progress: Progress | None = None
     started: float = field(default_factory=time.perf_counter)
+    used: int = _TRIALS
     spent_by: str | None = None  # why no more evaluations are made
 
-    def allows(self, evaluations: int, wanted: int) -> int:
-        """How many of the `wanted` evaluations may still be made after `evaluations`; 0 ends the check."""
+    def allows(self, wanted: int, begun: int = 0) -> int:
+        """How many of the `wanted` evaluations may be made, with `begun` ones not yet counted; 0 ends the check."""
         if self.spent_by is not None:
             return 0
         if self.seconds is not None and time.perf_counter() - self.started > self.seconds:
@@ -34,7 +35,7 @@ class Budget:
             return 0
         if self.evaluations is None:
             return wanted
-        left = self.evaluations - evaluations
+        left = self.evaluations - self.used - begun
         if left <= 0:
             self.spent_by = f"the limit of {self.evaluations} evaluations"
         return max(0, min(wanted, left))
@@ -42,6 +43,10 @@ class Budget:
     def interrupt(self) -> None:
         """Ctrl-C: make no more evaluations."""
         self.spent_by = "an interruption"
+
+    def stop(self, why: str) -> None:
+        """Make no more evaluations, for another reason."""
+        self.spent_by = why
 
     @property
     def is_interrupted(self) -> bool:
@@ -67,7 +72,7 @@ def make_budget(time_limit: float | None, max_evaluations: int | None, progress:
         raise ValueError(
             f"max_evaluations is {max_evaluations}; need {_FEWEST} or more: f(x) twice and one difference."
         )
-    return Budget(seconds, int(max_evaluations) - _TRIALS, make_progress(progress))
+    return Budget(seconds, int(max_evaluations), make_progress(progress))
 
 
 def make_progress(progress: bool | Progress | None) -> Progress | None:

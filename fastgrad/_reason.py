@@ -99,12 +99,14 @@ def _reason_of_part(assessment: Assessment, analytical: NDArray[Any], repeat_dif
         return "no component was checked"
     undecided = int(np.count_nonzero(assessment.seen & (assessment.verdict == INCONCLUSIVE)))
     outcome = "agree" if undecided == 0 else f"show no error, {undecided} of them undecided"
-    text = f"{seen} of {analytical.size} components were checked and {outcome}"
+    stopped = f" before {assessment.stopped_by} ended the check" if assessment.stopped_by else ""
+    text = f"{seen} of {analytical.size} components were checked{stopped} and {outcome}"
     if undecided == seen:
         return text
+    share = 100 * detectable_share(seen - undecided)
     return (
-        f"{text}; if they are a fair sample, and more than {100 * detectable_share(seen - undecided):.2g} % of all were "
-        f"wrong, one would have been seen with 99 % probability"
+        f"{text}; if they are a fair sample, and more than {share:.2g} % of all were wrong, one would have been seen "
+        f"with 99 % probability"
     )
 
 

@@ -4,6 +4,7 @@ Control returns to Python every 50-100 ms, because only there Ctrl-C is noticed.
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from fastgrad import _kernels, _threads
 from fastgrad._budget import Budget
 from fastgrad._inputs import Array, Point
+from fastgrad._journal import Journal, shared_digest
 from fastgrad._objective import Objective, refusal_to_write
 
 _SLICE_SECONDS = 0.07
@@ -30,15 +32,18 @@ UNSEEN = 4
 class Operation:
     """A kind of work: its kernels, on one thread and on several, and what an item of it costs and yields."""
 
+    name: str
     serial: Any
     parallel: Any
     evaluations: int
+    inputs: int  # arrays with an entry per item
     outputs: int
 
 
-_DIFFERENCES = Operation(_kernels.differences_serial, _kernels.differences_parallel, evaluations=2, outputs=3)
-_DISPLACED = Operation(_kernels.displaced_serial, _kernels.displaced_parallel, evaluations=1, outputs=1)
-_ALONG = Operation(_kernels.along_serial, _kernels.along_parallel, evaluations=1, outputs=1)
+_DIFFERENCES = Operation("differences", _kernels.differences_serial, _kernels.differences_parallel, 2, 2, 3)
+_DISPLACED = Operation("displaced", _kernels.displaced_serial, _kernels.displaced_parallel, 1, 2, 1)
+_ALONG = Operation("along", _kernels.along_serial, _kernels.along_parallel, 1, 1, 1)
+OPERATIONS = {operation.name: operation for operation in (_DIFFERENCES, _DISPLACED, _ALONG)}
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,20 @@ class Evaluator:
     """
 
     def __init__(
-        self, objective: Objective, point: Point, *, threads: int | None, seconds: float, budget: Budget | None = None
+        self,
+        objective: Objective,
+        point: Point,
+        *,
+        threads: int | None,
+        seconds: float,
+        budget: Budget | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.objective = objective
         self.point = point
         self.evaluations = 0
         self.budget = budget or Budget()
+        self._journal = journal
         # A loop that is parallel inside f keeps the threads: two nested levels abort the process under workqueue
         # and oversubscribe the cores under OpenMP.
         wanted = 1 if objective.wrapper.has_parallel_loop else threads
@@ -81,20 +94,32 @@ class Evaluator:
             return "serial"
         return "prange" if _threads.layer_is_safe() else "threads"
 
+    def beside(self, objective: Objective, point: Point, seconds: float) -> "Evaluator":
+        """Another one for another point, under the same budget and with the same checkpoint."""
+        return Evaluator(
+            objective, point, threads=self.threads, seconds=seconds, budget=self.budget, journal=self._journal
+        )
+
     def differences(self, index: NDArray[np.int64], step: Floats) -> Differences:
         """Central differences at the given coordinates; NaN where f raised or was not evaluated."""
-        (above, below, quotient), status = self._run(_DIFFERENCES, (self.point.size,), (index, step))
+        (above, below, quotient), status = self._run(_DIFFERENCES, (), (index, step))
         return Differences(above, below, quotient, status)
 
     def displaced(self, index: NDArray[np.int64], coordinate: Floats) -> tuple[Floats, Status]:
         """f with coordinate index[k] set to coordinate[k], and how each evaluation ended."""
-        (value,), status = self._run(_DISPLACED, (self.point.size,), (index, coordinate))
+        (value,), status = self._run(_DISPLACED, (), (index, coordinate))
         return value, status
 
     def along(self, direction: Floats, multiple: Floats) -> tuple[Floats, Status]:
         """f at x + multiple[k] * direction, and how each evaluation ended."""
-        (value,), status = self._run(_ALONG, (self.point.flat, direction), (multiple,))
+        (value,), status = self._run(_ALONG, (direction,), (multiple,))
         return value, status
+
+    def run_slice(self, name: str, arrays: tuple[Array, ...]) -> tuple[NDArray[np.float64], Status]:
+        """One operation by name: what all items share, then an entry per item."""
+        operation = OPERATIONS[name]
+        split = len(arrays) - operation.inputs
+        return self._run(operation, arrays[:split], arrays[split:])
 
     def require_intact(self) -> None:
         """Raise if f left a trace in its arguments: it wrote to x somewhere, or to a work array among args."""
@@ -102,59 +127,77 @@ class Evaluator:
             raise ValueError(refusal_to_write("x"))
         self.objective.require_arguments_intact()
 
-    def _run(
-        self, operation: Operation, shared: tuple[Any, ...], inputs: tuple[Array, ...]
-    ) -> tuple[NDArray[np.float64], Status]:
-        """Do the work slice by slice; what the budget does not allow is marked as not seen."""
+    def _run(self, operation: Operation, shared: tuple[Array, ...], inputs: tuple[Array, ...]) -> tuple[Floats, Status]:
+        """Do the work, except what a checkpoint knows; what the budget does not allow is marked as not seen."""
         count = inputs[0].size
-        outputs, status = np.full((operation.outputs, count), np.nan), np.zeros(count, np.uint8)
-        done, size = 0, count
+        outputs, status = np.full((operation.outputs, count), np.nan), np.full(count, UNSEEN, np.uint8)
+        journal, todo, key = self._journal, None, b""
+        if journal is not None:
+            key = shared_digest((*shared, str(self.point.dtype)))
+            todo = journal.recall(operation.name, key, inputs, outputs, status)
+            inputs = tuple(array[todo] for array in inputs)
+        finished = count - inputs[0].size
+        for part, values, how in self._work(operation, shared, inputs):
+            if journal is not None:
+                journal.record(operation.name, key, tuple(array[part] for array in inputs), values, how)
+            place = part if todo is None else todo[part]
+            outputs[:, place], status[place] = values, how
+            finished += how.size
+            self.evaluations += how.size * operation.evaluations
+            self.budget.used += how.size * operation.evaluations
+            if self.budget.progress is not None and operation is _DIFFERENCES:
+                self.budget.progress(2 * finished, 2 * count)
+        return outputs, status
+
+    def _work(
+        self, operation: Operation, shared: tuple[Array, ...], inputs: tuple[Array, ...]
+    ) -> Iterator[tuple[slice, Floats, Status]]:
+        """Finished slices: which items, their values, and how each evaluation ended."""
+        count, done, size = inputs[0].size, 0, inputs[0].size
         while done < count:
             size = self._slice_size(operation, size, count - done)
             if size == 0:
-                status[done:] = UNSEEN
-                break
+                return
             part = slice(done, done + size)
+            values, how = np.full((operation.outputs, size), np.nan), np.zeros(size, np.uint8)
             start = time.perf_counter()
             try:
-                arrays = (*(array[part] for array in inputs), *(output[part] for output in outputs))
-                self._launch(operation, shared, arrays, status[part])
+                self._launch(operation, shared, (*(array[part] for array in inputs), *values, how))
             except KeyboardInterrupt:
                 self.budget.interrupt()
-                status[done:] = UNSEEN
-                break
+                return
+            elapsed = time.perf_counter() - start
+            self._seconds_per_evaluation = elapsed * self.threads / (size * operation.evaluations)
             done += size
-            self.evaluations += size * operation.evaluations
-            self._seconds_per_evaluation = (time.perf_counter() - start) * self.threads / (size * operation.evaluations)
-            if self.budget.progress is not None and operation is _DIFFERENCES:
-                self.budget.progress(2 * done, 2 * count)
-        return outputs, status
+            yield part, values, how
 
     def _slice_size(self, operation: Operation, size: int, left: int) -> int:
         item = max(self._seconds_per_evaluation, 1e-9) * operation.evaluations / self.threads
         size = max(self.threads, min(int(_SLICE_SECONDS / item), _GROWTH * size))
         size = min(size, left)
-        return self.budget.allows(self.evaluations, size * operation.evaluations) // operation.evaluations
+        return self.budget.allows(size * operation.evaluations) // operation.evaluations
 
-    def _launch(self, operation: Operation, shared: tuple[Any, ...], arrays: tuple[Array, ...], status: Status) -> None:
+    def _launch(self, operation: Operation, shared: tuple[Array, ...], arrays: tuple[Array, ...]) -> None:
+        # An operation that shares a direction moves all of x; the others move one coordinate of a row.
+        about_x = (self.point.flat, *shared) if shared else (self.point.size,)
         head = (self.objective.function, self.objective.block_address)
         if self.threads == 1:
             with self.objective.launching():
-                operation.serial(*head, self._rows, *shared, *arrays, status)
+                operation.serial(*head, self._rows, *about_x, *arrays)
         elif _threads.layer_is_safe():
             with _threads.launching_parallel():
-                operation.parallel(*head, self._rows, *shared, *arrays, status)
+                operation.parallel(*head, self._rows, *about_x, *arrays)
         else:
-            self._launch_on_threads(operation.serial, head, shared, (*arrays, status))
+            self._launch_on_threads(operation.serial, head, about_x, arrays)
 
     def _launch_on_threads(
-        self, serial: Any, head: tuple[Any, ...], shared: tuple[Any, ...], arrays: tuple[Array, ...]
+        self, serial: Any, head: tuple[Any, ...], about_x: tuple[Any, ...], arrays: tuple[Array, ...]
     ) -> None:
         count = arrays[0].size
 
         def run(lane: int) -> None:
             part = slice(count * lane // self.threads, count * (lane + 1) // self.threads)
-            serial(*head, self._rows[lane : lane + 1], *shared, *(array[part] for array in arrays))
+            serial(*head, self._rows[lane : lane + 1], *about_x, *(array[part] for array in arrays))
 
         _threads.run_on_threads(run, self.threads)
 

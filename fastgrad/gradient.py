@@ -1,7 +1,9 @@
 """Component-wise checks: check_gradient and numerical_gradient."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,10 @@ from fastgrad._assess import Assessment, Assessor
 from fastgrad._budget import Budget, Progress, make_budget
 from fastgrad._first import Bounds, FirstDifferences, Floats, Index, all_differences, make_bounds, replay_failure
 from fastgrad._inputs import Array, Point, analytical_gradient, point_array, positive_number
+from fastgrad._journal import Journal, digest, function_digest
 from fastgrad._layout import make_layout
-from fastgrad._objective import Trial, prepare, try_objective
+from fastgrad._objective import Objective, Trial, prepare, try_objective
+from fastgrad._remote import RemoteEvaluator
 from fastgrad._report import GradientCheck
 from fastgrad._result import make_result
 from fastgrad._schedule import Evaluator
@@ -42,6 +46,8 @@ def check_gradient(
     time_limit: float | None = None,
     max_evaluations: int | None = None,
     progress: bool | Progress | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
 ) -> GradientCheck:
     """Is this gradient right? Compares it with central differences, component by component.
 
@@ -90,6 +96,12 @@ def check_gradient(
         The same for calls of f.
     progress : bool or callable, optional
         True for a tqdm bar, or a function of (done, total), in evaluations of the first differences.
+    checkpoint : path, optional
+        File that keeps every finished slice of the work. A later call with the same f, x, step and args finds it
+        there and goes on; with others it is refused.
+    executor : concurrent.futures.Executor, optional
+        Evaluates f there, slice by slice, instead of on Numba's threads: a pool of threads (for an f of uneven
+        cost), of processes (started by spawn), of Dask (``client.get_executor()``) or MPI.
 
     Returns
     -------
@@ -135,7 +147,12 @@ def check_gradient(
     order = select(point, indices, sample, rng, is_limited=budget.has_limits)
     tolerance = DEFAULT_RTOL[point.dtype] if rtol is None else positive_number(rtol, "rtol")
     sigma = None if noise is None else positive_number(noise, "noise")
-    evaluator, trial = _prepared(f, point, args, threads, budget)
+    objective, trial, seconds = _tried(f, point, args)
+    journal = None if checkpoint is None else Journal(checkpoint, _subject(objective, point, steps))
+    if executor is None:
+        evaluator = Evaluator(objective, point, threads=threads, seconds=seconds, budget=budget, journal=journal)
+    else:
+        evaluator = RemoteEvaluator(objective, point, executor, seconds=seconds, budget=budget, journal=journal)
     analytical = analytical_gradient(analytical_grad, point, args)
     judge = _Judge(evaluator, trial, analytical, limits, tolerance, sigma)
     assessment, first = judge.all_components(steps) if order is None else judge.some_components(order, steps)
@@ -145,6 +162,8 @@ def check_gradient(
         trial=trial, layout=layout, evaluator=evaluator, constants=constants,
         evaluations=judge.evaluations, elapsed=time.perf_counter() - started,
     )  # fmt: skip
+    if journal is not None:
+        journal.close()
     if budget.is_interrupted:
         raise _interruption(result)
     return result
@@ -191,12 +210,13 @@ def numerical_gradient(
     point = point_array(x)
     limits = make_bounds(bounds, point)
     steps = resolve_steps(epsilon, point)
-    evaluator, trial = _prepared(f, point, args, threads)
+    objective, trial, seconds = _tried(f, point, args)
     if not trial.is_deterministic:
         raise ValueError(
             f"f is not deterministic: two calls at x gave {trial.value!r} and a value {trial.difference:.2g} away; "
             f"need an f that repeats itself: fix the seed of its random numbers."
         )
+    evaluator = Evaluator(objective, point, threads=threads, seconds=seconds)
     first = all_differences(evaluator, steps, limits, trial.value)
     if evaluator.budget.is_interrupted:
         raise KeyboardInterrupt
@@ -205,14 +225,22 @@ def numerical_gradient(
     return first.quotient.astype(point.dtype, copy=False).reshape(point.shape)
 
 
-def _prepared(
-    f: Any, point: Point, args: tuple[Any, ...], threads: int | None, budget: Budget | None = None
-) -> tuple[Evaluator, Trial]:
+def _tried(f: Any, point: Point, args: tuple[Any, ...]) -> tuple[Objective, Trial, float]:
+    """The objective, what two evaluations at x gave, and the seconds one took."""
     objective = prepare(f, point, args)
     started = time.perf_counter()
     trial = try_objective(objective, point)
-    seconds = (time.perf_counter() - started) / 2
-    return Evaluator(objective, point, threads=threads, seconds=seconds, budget=budget), trial
+    return objective, trial, (time.perf_counter() - started) / 2
+
+
+def _subject(objective: Objective, point: Point, steps: Floats | None) -> dict[str, str]:
+    """What a checkpoint belongs to."""
+    return {
+        "x": digest(point.flat, point.shape),
+        "step": digest(steps),
+        "objective": function_digest(objective.f),
+        "args": digest(objective.args),
+    }
 
 
 def _interruption(result: GradientCheck) -> KeyboardInterrupt:
@@ -288,6 +316,7 @@ def _in_double_precision(evaluator: Evaluator) -> tuple[Evaluator, Trial] | None
         return None
     wide = point_array(point.flat.astype(np.float64).reshape(point.shape))
     try:
-        return _prepared(objective.f, wide, objective.args, evaluator.threads, evaluator.budget)
+        in_double, trial, seconds = _tried(objective.f, wide, objective.args)
     except TypeError:  # f was compiled for float32 only
         return None
+    return evaluator.beside(in_double, wide, seconds), trial
