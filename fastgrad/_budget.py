@@ -24,6 +24,7 @@ class Budget:
     progress: Progress | None = None
     started: float = field(default_factory=time.perf_counter)
     used: int = _TRIALS
+    failure: BaseException | None = None
     spent_by: str | None = None  # why no more evaluations are made
 
     def allows(self, wanted: int, begun: int = 0) -> int:
@@ -40,17 +41,14 @@ class Budget:
             self.spent_by = f"the limit of {self.evaluations} evaluations"
         return max(0, min(wanted, left))
 
-    def interrupt(self) -> None:
-        """Ctrl-C: make no more evaluations."""
-        self.spent_by = "an interruption"
-
     def stop(self, why: str) -> None:
-        """Make no more evaluations, for another reason."""
+        """Make no more evaluations."""
         self.spent_by = why
 
-    @property
-    def is_interrupted(self) -> bool:
-        return self.spent_by == "an interruption"
+    def fail(self, failure: BaseException, why: str) -> None:
+        """Make no more evaluations, and let `failure` out once what is known has been put together."""
+        self.failure = failure
+        self.stop(why)
 
     @property
     def has_limits(self) -> bool:

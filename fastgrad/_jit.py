@@ -19,14 +19,14 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _DISABLE_CACHE = "FASTGRAD_DISABLE_CACHE"
 
 
-def kernel(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Decorate a kernel: njit with our options and, where a place can be found, the disk cache."""
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        compiled: Callable[..., Any] = njit(**_OPTIONS, **options)(function)
+    def decorate(function: Callable[..., Any]) -> Any:
+        compiled: Any = njit(**_OPTIONS, **options)(function)
         if not config.DISABLE_JIT and not os.environ.get(_DISABLE_CACHE):
             try:
-                compiled._cache = _KernelCache(function)  # type: ignore[attr-defined]
+                compiled._cache = _KernelCache(function)
             except RuntimeError as error:  # numba found no writable place: compile anew in every process
                 _warn_uncached(str(error))
         return compiled

@@ -111,8 +111,8 @@ class RemoteEvaluator(Evaluator):
                         task = self._task(operation, shared, tuple(array[part] for array in inputs))
                         running[self._executor.submit(work_on, task)] = (part, task)
                 yield from self._collect(operation, running)
-        except KeyboardInterrupt:
-            self.budget.interrupt()
+        except KeyboardInterrupt as interruption:
+            self.budget.fail(interruption, "an interruption")
         except BrokenExecutor as error:
             self.budget.stop(f"a broken pool ({error})")
         finally:
@@ -157,7 +157,7 @@ def _count_workers(executor: Executor) -> int:
     """Workers of an executor: executors have no common way to tell."""
     client = getattr(executor, "_client", None)  # Dask
     if client is not None:
-        return max(1, sum(client.nthreads().values()))
+        return max(1, int(sum(client.nthreads().values())))
     for name in ("num_workers", "_max_workers"):  # MPI; the standard library and loky
         count = getattr(executor, name, None)
         if isinstance(count, int) and count > 0:

@@ -139,7 +139,10 @@ class Evaluator:
         finished = count - inputs[0].size
         for part, values, how in self._work(operation, shared, inputs):
             if journal is not None:
-                journal.record(operation.name, key, tuple(array[part] for array in inputs), values, how)
+                try:
+                    journal.record(operation.name, key, tuple(array[part] for array in inputs), values, how)
+                except OSError as error:  # a full disk: what was computed is still reported
+                    self.budget.fail(error, "a checkpoint that could not be written")
             place = part if todo is None else todo[part]
             outputs[:, place], status[place] = values, how
             finished += how.size
@@ -163,8 +166,8 @@ class Evaluator:
             start = time.perf_counter()
             try:
                 self._launch(operation, shared, (*(array[part] for array in inputs), *values, how))
-            except KeyboardInterrupt:
-                self.budget.interrupt()
+            except KeyboardInterrupt as interruption:
+                self.budget.fail(interruption, "an interruption")
                 return
             elapsed = time.perf_counter() - start
             self._seconds_per_evaluation = elapsed * self.threads / (size * operation.evaluations)

@@ -1,5 +1,6 @@
 """Component-wise checks: check_gradient and numerical_gradient."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._assess import Assessment, Assessor
-from fastgrad._budget import Budget, Progress, make_budget
+from fastgrad._budget import Progress, make_budget
 from fastgrad._first import Bounds, FirstDifferences, Floats, Index, all_differences, make_bounds, replay_failure
 from fastgrad._inputs import Array, Point, analytical_gradient, point_array, positive_number
 from fastgrad._journal import Journal, digest, function_digest
@@ -115,8 +116,8 @@ def check_gradient(
         If an argument cannot be used; the message says what arrived, what is needed and what to do.
     Exception
         Whatever f raises at x, or near x at every step tried, with a note that names the coordinate.
-    KeyboardInterrupt
-        On Ctrl-C, with what was found so far as its attribute ``result``.
+    KeyboardInterrupt, OSError
+        On Ctrl-C, or when the checkpoint cannot be written, with what was found so far as the attribute ``result``.
 
     Notes
     -----
@@ -148,24 +149,20 @@ def check_gradient(
     tolerance = DEFAULT_RTOL[point.dtype] if rtol is None else positive_number(rtol, "rtol")
     sigma = None if noise is None else positive_number(noise, "noise")
     objective, trial, seconds = _tried(f, point, args)
-    journal = None if checkpoint is None else Journal(checkpoint, _subject(objective, point, steps))
-    if executor is None:
-        evaluator = Evaluator(objective, point, threads=threads, seconds=seconds, budget=budget, journal=journal)
-    else:
-        evaluator = RemoteEvaluator(objective, point, executor, seconds=seconds, budget=budget, journal=journal)
     analytical = analytical_gradient(analytical_grad, point, args)
-    judge = _Judge(evaluator, trial, analytical, limits, tolerance, sigma)
-    assessment, first = judge.all_components(steps) if order is None else judge.some_components(order, steps)
+    with _opened(checkpoint, objective, point, steps) as journal:
+        evaluator = _evaluator(objective, point, threads, executor, seconds=seconds, budget=budget, journal=journal)
+        judge = _Judge(evaluator, trial, analytical, limits, tolerance, sigma)
+        assessment, first = judge.all_components(steps) if order is None else judge.some_components(order, steps)
     evaluator.require_intact()
     result = make_result(
         point, analytical, first, assessment,
         trial=trial, layout=layout, evaluator=evaluator, constants=constants,
         evaluations=judge.evaluations, elapsed=time.perf_counter() - started,
     )  # fmt: skip
-    if journal is not None:
-        journal.close()
-    if budget.is_interrupted:
-        raise _interruption(result)
+    if budget.failure is not None:
+        budget.failure.result = result  # type: ignore[attr-defined]
+        raise budget.failure
     return result
 
 
@@ -218,8 +215,8 @@ def numerical_gradient(
         )
     evaluator = Evaluator(objective, point, threads=threads, seconds=seconds)
     first = all_differences(evaluator, steps, limits, trial.value)
-    if evaluator.budget.is_interrupted:
-        raise KeyboardInterrupt
+    if evaluator.budget.failure is not None:
+        raise evaluator.budget.failure
     replay_failure(evaluator.objective, point, first.raised)
     evaluator.require_intact()
     return first.quotient.astype(point.dtype, copy=False).reshape(point.shape)
@@ -233,20 +230,28 @@ def _tried(f: Any, point: Point, args: tuple[Any, ...]) -> tuple[Objective, Tria
     return objective, trial, (time.perf_counter() - started) / 2
 
 
-def _subject(objective: Objective, point: Point, steps: Floats | None) -> dict[str, str]:
-    """What a checkpoint belongs to."""
-    return {
+def _opened(
+    checkpoint: str | os.PathLike[str] | None, objective: Objective, point: Point, steps: Floats | None
+) -> contextlib.AbstractContextManager[Journal | None]:
+    if checkpoint is None:
+        return contextlib.nullcontext()
+    subject = {
         "x": digest(point.flat, point.shape),
         "step": digest(steps),
         "objective": function_digest(objective.f),
         "args": digest(objective.args),
     }
+    return contextlib.closing(Journal(checkpoint, subject))
 
 
-def _interruption(result: GradientCheck) -> KeyboardInterrupt:
-    interruption = KeyboardInterrupt(f"interrupted with {result.coverage:.1%} of the components seen")
-    interruption.result = result  # type: ignore[attr-defined]
-    return interruption
+def _evaluator(
+    objective: Objective, point: Point, threads: int | None, executor: Executor | None, **rest: Any
+) -> Evaluator:
+    if executor is None:
+        return Evaluator(objective, point, threads=threads, **rest)
+    if threads is not None:
+        raise ValueError("both threads and executor are given; need one of them: an executor has its own workers.")
+    return RemoteEvaluator(objective, point, executor, **rest)
 
 
 class _Judge:
