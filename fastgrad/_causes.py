@@ -241,10 +241,9 @@ def _others_right(evidence: Evidence, blocks: list[Block]) -> bool:
 
 def _right(evidence: Evidence, entries: Mask) -> bool:
     """Whether entries are known to be right, with bars that leave no room for more errors."""
-    if np.any(evidence.wrong[entries]) or not np.all(evidence.known[entries]):
-        return False
+    right = evidence.known & evidence.agrees(evidence.analytical)
     widths, values = (np.linalg.norm(a[entries]) for a in (evidence.tolerance, evidence.numerical))
-    return bool(widths <= MOST_COARSE * values)
+    return bool(np.all(right[entries]) and widths <= MOST_COARSE * values)
 
 
 def _where(evidence: Evidence, touched: list[Block], regions: list[Block]) -> list[Cause]:

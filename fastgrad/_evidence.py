@@ -20,8 +20,8 @@ CLEAR = 30.0
 # No single entry counts for more than this many digits, however narrow its bar.
 MOST_DIGITS = 12.0
 
-# Relative bars wider than this hide errors that would change the picture.
-MOST_COARSE = 2e-3
+# Relative bars: wider than MOST_COARSE they hide errors that would change the picture, below FINE they hide nothing.
+MOST_COARSE, FINE = 2e-3, 1e-6
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class Evidence:
     def agrees(self, prediction: Floats) -> Mask:
         """Where a predicted gradient lies within the error bars."""
         return np.asarray(np.abs(self.numerical - prediction) <= self.tolerance)
+
+    def relative_width(self, values: Floats) -> float:
+        """How wide the bars of wrong entries are, relative to some values."""
+        return float(np.median(self.tolerance[self.wrong] / np.abs(values[self.wrong])))
 
     @cached_property
     def difference(self) -> Floats:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._evidence import (
+    FINE,
     MOST_COARSE,
     MOST_DIGITS,
     SURE,
@@ -24,10 +25,12 @@ from fastgrad._evidence import (
     log_chance,
     round_mantissa,
 )
-from fastgrad._numbers import MANY, SIMPLE, describe_ratio, recognise_coefficient
+from fastgrad._numbers import MANY, SIMPLE, Number, describe_ratio, recognise_coefficient
 
-# Two free parameters fit too much: entries needed, and how independent the two columns must be.
-FEWEST_FOR_TWO, MOST_COLLINEAR = 6, 1e4
+# From this many entries on, a number that fits them all is hardly one that varies slowly from entry to entry.
+MANY_ENTRIES = 10
+# Two free parameters fit too much by accident: entries needed.
+FEWEST_FOR_TWO = 6
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,10 @@ def rounded_to_single(evidence: Evidence) -> Iterator[Fit]:
     holds = (analytical.astype(np.float32) == analytical) & (np.abs(evidence.difference) <= 1e-6 * largest)
     # Integers and simple fractions are float32 numbers too: only long mantissas speak.
     long = evidence.wrong & (round_mantissa(analytical, 2.0**-12) != analytical)
-    if np.all(holds[known]) and np.count_nonzero(long) > 1:
+    chance = math.log10(MANY) - 29 * math.log10(2) * np.count_nonzero(long)
+    if np.all(holds[known]) and chance < SURE:
         text = "{who} {is} a float32 number, off by its rounding: computed in single precision"
-        yield Fit("float32", text, holds, -MOST_DIGITS * np.count_nonzero(long))
+        yield Fit("float32", text, holds, chance)
 
 
 # ------------------------------------------------------------------------- the right values, the wrong places
@@ -179,8 +183,8 @@ def multiplied(evidence: Evidence) -> Iterator[Fit]:
         return
     sign, low, high = interval
     ratio, number, change = describe_ratio(low, high, evidence.sizes, evidence.constants)
-    if number.parameters and np.median(evidence.tolerance[wrong] / np.abs(numerical[wrong])) > MOST_COARSE:
-        return  # a ratio that is the same to 1 % only may well vary slowly
+    if evidence.relative_width(numerical) > widest_bars(number, evidence):
+        return
     slack = number.parameters * (high - low) * np.abs(analytical)
     holds = np.abs(numerical - sign * ratio * analytical) <= evidence.tolerance + slack
     surprise = evidence.surprise if number.alternatives == SIMPLE else evidence.granular_surprise
@@ -191,6 +195,14 @@ def multiplied(evidence: Evidence) -> Iterator[Fit]:
         if sign < 0 and ratio == 1:
             kind, text = "sign", "{who} {has} the wrong sign"
         yield Fit(kind, text, holds, chance, number.parameters, sign / ratio)
+
+
+def widest_bars(number: Number, evidence: Evidence) -> float:
+    """Relative bars up to which a number is believed to be constant: what is the same to 1 % may vary slowly."""
+    many = np.count_nonzero(evidence.wrong) >= MANY_ENTRIES
+    if number.parameters:
+        return MOST_COARSE if many else FINE
+    return math.inf if many and number.alternatives == SIMPLE else MOST_COARSE
 
 
 @dataclass(frozen=True)
@@ -228,6 +240,8 @@ def added_term(evidence: Evidence, term: Term, column: Floats) -> Iterator[Fit]:
         return
     sign, low, high = interval
     number = recognise_coefficient(low, high, evidence.constants)
+    if np.ptp(column[wrong]) == 0 and evidence.relative_width(difference) > widest_bars(number, evidence):
+        return
     slack = number.parameters * (high - low) * np.abs(column)
     holds = np.abs(difference - sign * number.value * column) <= evidence.tolerance + slack
     chance = log_chance(
@@ -253,40 +267,30 @@ def most_digits_of(column: Floats) -> float:
 
 def multiplied_and_added(evidence: Evidence) -> Iterator[Fit]:
     """A factor and a term in x at once, as when a mean was forgotten and the regulariser was not."""
-    wrong, tolerance = evidence.wrong, evidence.tolerance
+    wrong, columns = evidence.wrong, np.stack([evidence.analytical, evidence.x], axis=1)
     if np.count_nonzero(evidence.granular_surprise) < FEWEST_FOR_TWO:
         return
-    columns = np.stack([evidence.analytical, evidence.x], axis=1)
-    solved = weighted_least_squares(columns[wrong], evidence.numerical[wrong], tolerance[wrong])
-    if solved is None:
-        return
-    coefficients, spread = solved
+    coefficients, spread = weighted_least_squares(columns[wrong], evidence.numerical[wrong], evidence.tolerance[wrong])
     ratio, slope = (float(c) for c in coefficients)
-    if np.any(np.abs((ratio - 1, ratio, slope)) <= 6 * spread[[0, 0, 1]]):
-        return  # one of the two would do
+    needed = np.abs((ratio, ratio - 1, slope)) > 6 * spread[[0, 0, 1]]  # else one of the two would do
     prediction = columns @ coefficients
-    holds = np.abs(evidence.numerical - prediction) <= tolerance + np.abs(columns) @ (4 * spread)
     inputs = (evidence.analytical, evidence.x)
     chance = log_chance(evidence.granular_surprise, *inputs, free=2, among=MANY)
-    margin = 4 * float(spread[0])
-    low, high = abs(ratio) - margin, abs(ratio) + margin
-    _, _, change = describe_ratio(low, high, evidence.sizes, evidence.constants)
-    if np.all(evidence.agrees(prediction)[wrong]) and chance < SURE:
+    if np.all(needed) and np.all(evidence.agrees(prediction)[wrong]) and chance < SURE:
+        low, high = (abs(ratio) + s * 4 * float(spread[0]) for s in (-1, 1))
+        _, _, change = describe_ratio(low, high, evidence.sizes, evidence.constants)
         flipped = "" if ratio > 0 else ", and {has} the wrong sign"
         text = f"apart from a term in x, {{who}} {{is}} {change}{flipped}"
+        slack = np.abs(columns) @ (4 * spread)
+        holds = np.abs(evidence.numerical - prediction) <= evidence.tolerance + slack
         yield Fit("factor and term in x", text, holds, chance, 2, 1 / ratio)
 
 
-def weighted_least_squares(columns: Floats, target: Floats, bars: Floats) -> tuple[Floats, Floats] | None:
-    """Coefficients and their spread; None if the columns are nearly collinear."""
-    bars = np.maximum(bars, np.finfo(np.float64).tiny)
+def weighted_least_squares(columns: Floats, target: Floats, bars: Floats) -> tuple[Floats, Floats]:
+    """Coefficients and their spread, both infinite or NaN for collinear columns."""
     weighted = columns / bars[:, None]
-    scale = np.linalg.norm(weighted, axis=0)
-    if not np.all(np.isfinite(scale) & (scale > 0)):
-        return None
-    left, singular, right = np.linalg.svd(weighted / scale, full_matrices=False)
-    if not singular[0] <= MOST_COLLINEAR * singular[-1]:
-        return None
-    coefficients = right.T @ (left.T @ (target / bars) / singular)
-    spread = np.sqrt(np.sum((right.T / singular) ** 2, axis=1))
-    return coefficients / scale, spread / scale
+    scale = np.max(np.abs(weighted), axis=0)
+    q, r = np.linalg.qr(weighted / scale)
+    # Two columns: the triangle is inverted by hand, without an exception for collinear ones.
+    inverse = np.array([[1 / r[0, 0], -r[0, 1] / (r[0, 0] * r[1, 1])], [0.0, 1 / r[1, 1]]])
+    return inverse @ (q.T @ (target / bars)) / scale, np.sqrt(np.sum(inverse**2, axis=1)) / scale
