@@ -35,7 +35,8 @@ class Journal:
         exists = self._path.exists() and self._path.stat().st_size > 0
         end = self._load(subject) if exists else None
         try:
-            self._file = open(self._path, "r+b" if exists else "wb")
+            # Unbuffered: a record that did not fit must not be tried again when the file is closed.
+            self._file = open(self._path, "r+b" if exists else "wb", buffering=0)
         except OSError as error:
             error.add_note(f"checkpoint={str(path)!r} cannot be written; need a path in a writable folder")
             raise
@@ -72,8 +73,8 @@ class Journal:
         self._file.close()
 
     def _write(self, data: bytes) -> None:
-        self._file.write(data)
-        self._file.flush()
+        while data:
+            data = data[self._file.write(data) :]
         os.fsync(self._file.fileno())
 
     def _remember(self, keys: list[bytes], outputs: Rows, status: NDArray[np.uint8]) -> None:
