@@ -92,8 +92,9 @@ def add_differences(
     """Take differences at coordinates `index` with steps[index], one-sided where a bound leaves no room."""
     inside = np.ones(index.size, dtype=bool)
     if bounds is not None:
-        x = evaluator.point.flat[index].astype(np.float64)
-        inside = (x - steps[index] >= bounds.lower[index]) & (x + steps[index] <= bounds.upper[index])
+        x, dtype = evaluator.point.flat[index], evaluator.point.dtype
+        below, above = (x - steps[index]).astype(dtype), (x + steps[index]).astype(dtype)
+        inside = (below >= bounds.lower[index]) & (above <= bounds.upper[index])
     central = index[inside]
     first.step[index] = steps[index]
     found = evaluator.differences(central, steps[central])
@@ -120,17 +121,27 @@ def _one_sided(evaluator: Evaluator, first: FirstDifferences, index: Index, boun
     room_above, room_below = bounds.upper[index] - x, x - bounds.lower[index]
     side = np.where(room_above >= room_below, 1.0, -1.0)
     step = np.minimum(first.step[index], np.maximum(room_above, room_below) / 2.0)
-    room = (x + side * step != x) & (step > 0.0)
-    first.seen[index] = True
-    index, x, step, side = index[room], x[room], step[room], side[room]
-    near, far = x + side * step, x + 2.0 * side * step
+    dtype, first.seen[index] = evaluator.point.dtype, True
+    near, far = (_stored(x + k * side * step, bounds, index, dtype) for k in (1.0, 2.0))
+    room = (near != x) & (far != near)
+    index, x, near, far = index[room], x[room], near[room], far[room]
     values, status = evaluator.displaced(np.repeat(index, 2), np.stack([near, far], axis=1).reshape(-1))
     one, two = values[0::2] - value, values[1::2] - value
-    first.quotient[index] = (4.0 * one - two) / (far - x)
-    first.step[index] = step
+    # Not exactly 4, 1 and 2 h, because the stored points are rounded.
+    ratio = (far - x) / (near - x)
+    first.quotient[index] = (one * ratio - two / ratio) / (far - near)
+    first.step[index] = np.abs(near - x)
     first.seen[index[(status >= UNSEEN).reshape(-1, 2).any(axis=1)]] = False
     for k in np.flatnonzero((status > 0) & (status < UNSEEN)).tolist():
         first.raised[int(index[k // 2])] = float((near, far)[k % 2][k // 2])
+
+
+def _stored(place: Floats, bounds: Bounds, index: Index, dtype: np.dtype[Any]) -> Floats:
+    """Places as the objective will see them; none is rounded across a bound."""
+    lower, upper = bounds.lower[index], bounds.upper[index]
+    stored = np.clip(place, lower, upper).astype(dtype)
+    stored = np.where(stored > upper, np.nextafter(stored, dtype.type(-np.inf)), stored)
+    return np.asarray(np.where(stored < lower, np.nextafter(stored, dtype.type(np.inf)), stored), dtype=np.float64)
 
 
 def replay_failure(objective: Objective, point: Point, raised: dict[int, float]) -> None:

@@ -101,8 +101,8 @@ class NoiseModel:
 
 
 def constant_noise(sigma: float) -> NoiseModel:
-    """The same noise at every scale."""
-    return NoiseModel((0.0,), (sigma,))
+    """The same noise at every scale; one that is not a number could be anything."""
+    return NoiseModel((0.0,), (math.inf if math.isnan(sigma) else sigma,))
 
 
 def combine_tables(tables: list[Table], floor: float) -> NoiseModel:
@@ -115,6 +115,7 @@ def combine_tables(tables: list[Table], floor: float) -> NoiseModel:
     if all(sigma is None for sigma in seen):
         curved = [t.sigma for t in tables if t.state is TableState.CURVED]
         seen = [min(curved) if curved else max(t.sigma for t in tables)] * len(tables)
+    floor = math.inf if math.isnan(floor) else floor
     sigmas = [_inherited(seen, k, tables[k].state) for k in range(len(tables))]
     for k in range(len(sigmas) - 2, -1, -1):
         if sigmas[k] < sigmas[k + 1] <= 8.0 * sigmas[k]:

@@ -80,7 +80,7 @@ class Objective:
         """Call f as Python would, so that its own exception arrives, with a note that says where."""
         try:
             with self.launching():
-                self.f(unflatten(point.copy(), self.shape), *self.args)
+                _require_float(self.f(unflatten(point.copy(), self.shape), *self.args))
         except Exception as error:
             error.add_note(f"f raised at {where}")
             raise

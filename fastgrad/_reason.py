@@ -11,6 +11,7 @@ from fastgrad._verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag, Verdict
 
 Name = Callable[[int], str]
 
+_FINE_NOISE = 1e-6  # of f: noise below this leaves bars that a gradient worth the name sticks out of
 _DECISIVE = (Flag.NON_FINITE, Flag.NO_ROOM)  # one such component is worth the whole reason
 
 
@@ -36,6 +37,8 @@ def give_reason(
         return f"f(x) is {value}: there is nothing to differentiate; check at another x"
     if not assessment.seen.all():
         return _reason_of_part(assessment, analytical, repeat_difference, name)
+    if repeat_difference == 0.0 and _is_stationary(assessment, analytical, value):
+        return "x is a stationary point: both gradients vanish within the error bars, so any would; check elsewhere"
     return _reason_of_doubt(assessment, analytical, repeat_difference, name)
 
 
@@ -123,8 +126,6 @@ def _reason_of_doubt(assessment: Assessment, analytical: NDArray[Any], repeat_di
             f"f is not deterministic: two calls at x differ by {repeat_difference:.2g}, which hides the gradient at "
             f"{_count(open_, analytical.size)}; fix the seed of its random numbers"
         )
-    if _is_stationary(assessment, analytical):
-        return "x is a stationary point: both gradients vanish within the error bars, so any would; check elsewhere"
     for flag, describe in (
         (Flag.KINK, _describe_kinks),
         (Flag.NON_FINITE, _describe_non_finite),
@@ -149,7 +150,10 @@ def _count(positions: NDArray[np.int64], n: int) -> str:
     return f"{positions.size} of {n} component{'s' if n > 1 else ''}"
 
 
-def _is_stationary(assessment: Assessment, analytical: NDArray[Any]) -> bool:
+def _is_stationary(assessment: Assessment, analytical: NDArray[Any], value: float) -> bool:
+    # A bar made wide by a kink or by coarse noise holds any gradient, and says nothing about x.
+    if (assessment.flags & Flag.KINK).any() or (value != 0.0 and assessment.noise > _FINE_NOISE * abs(value)):
+        return False
     seen = np.isfinite(assessment.bar) & np.isfinite(assessment.estimate)
     within = (np.abs(assessment.estimate) <= assessment.bar) & (np.abs(analytical) <= assessment.bar)
     return bool(np.all(seen & within))

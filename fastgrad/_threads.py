@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numba
@@ -80,5 +80,9 @@ def run_on_threads(task: Callable[[int], None], lanes: int) -> None:
     pool = _pools.get(lanes)
     if pool is None:
         pool = _pools.setdefault(lanes, ThreadPoolExecutor(lanes, thread_name_prefix="fastgrad"))
-    for future in [pool.submit(task, lane) for lane in range(lanes)]:
-        future.result()
+    futures = [pool.submit(task, lane) for lane in range(lanes)]
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        wait(futures)  # after an interruption: nobody may go on with arrays that the caller takes back

@@ -38,17 +38,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _join_negative_lists(sys.argv[1:] if argv is None else argv)
     try:
-        options = _parser().parse_args(arguments)
-        with contextlib.redirect_stdout(sys.stderr):
-            result = options.run(options)
-        print(_as_json(options, result) if options.json else result)
-        return _EXIT_CODES[result.verdict]
+        return _run(_parser().parse_args(arguments))
     except KeyboardInterrupt:
         return _stop("interrupted", _INTERRUPTED)
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
         return _stop(f"error: {_sentence(error)}", _UNUSABLE)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            result = options.run(options)
+    except KeyboardInterrupt as interruption:
+        if hasattr(interruption, "result"):  # what was found before
+            _report(options, interruption.result)
+        raise
+    _report(options, result)
+    return _EXIT_CODES[result.verdict]
+
+
+def _report(options: argparse.Namespace, result: Any) -> None:
+    print(_as_json(options, result) if options.json else result)
 
 
 def _stop(message: str, code: int) -> int:

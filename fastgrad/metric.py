@@ -99,8 +99,11 @@ def error_norms(numerical: NDArray[Any], analytical: NDArray[Any]) -> ErrorNorms
     unsafe_difference = not _SMALLEST_SAFE < difference < _LARGEST_SAFE
     unsafe_values = not (num + ana < _LARGEST_SAFE and max(num, ana) > _SMALLEST_SAFE)
     if unsafe_difference or unsafe_values:
-        half_difference, value = largest_magnitudes(numerical, analytical)
-        difference_scale, value_scale = _power_of_two_below(half_difference), _power_of_two_below(value)
+        largest_difference, largest = largest_magnitudes(numerical, analytical)
+        difference_scale = value_scale = _power_of_two_below(largest)
+        if math.isfinite(largest_difference):
+            # No larger than leaves the values finite when they are scaled like their difference.
+            difference_scale = min(_power_of_two_below(largest_difference), value_scale * 2.0**1000)
         difference, num, ana = _sums(numerical, analytical, difference_scale, value_scale)
     d, a, b = math.sqrt(difference), math.sqrt(ana), math.sqrt(num)
     return ErrorNorms(

@@ -1,0 +1,177 @@
+"""The layers of the package: imports point downward only, and the judge knows neither kernels nor Numba."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import fastgrad
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Modules that belong together; each may import those before it, and the layers named in `below`."""
+
+    name: str
+    modules: tuple[str, ...]
+    below: tuple[str, ...] = ()
+
+
+# From the ground up. A new module gets a place here; a layer may name only layers above it in this list.
+LAYERS = (
+    Layer("compiled code", ("_jit", "_bridge", "_kernels", "_direction_kernels")),
+    Layer("threads", ("_threads",)),
+    # Arithmetic on what was measured: pure NumPy, evaluates nothing.
+    Layer("judge", ("_grid", "_noise", "_verdict", "_levels", "_refine")),
+    Layer("causes", ("_numbers", "_evidence", "_laws", "_places", "_causes")),
+    Layer("branches", ("_branches",)),
+    Layer("directions", ("_intervals", "_directions", "_ladder", "_tree"), ("judge",)),
+    # What may come in, and how f is evaluated.
+    Layer("gates", ("_inputs", "_objective"), ("compiled code", "threads")),
+    Layer("steps", ("steps",), ("gates",)),
+    Layer("metric", ("metric",), ("compiled code", "threads", "gates")),
+    Layer(
+        "schedule",
+        ("_budget", "_journal", "_selection", "_schedule", "_remote"),
+        ("compiled code", "threads", "gates"),
+    ),
+    Layer("first differences", ("_first",), ("compiled code", "gates", "schedule")),
+    Layer("probes", ("_probes", "_detect"), ("compiled code", "threads", "judge", "directions", "gates", "schedule")),
+    # What is made of it.
+    Layer("assessment", ("_assess", "_reason"), ("judge", "schedule", "first differences")),
+    Layer("report", ("_report", "_layout"), ("judge", "causes", "gates", "metric")),
+    Layer(
+        "result",
+        ("_result",),
+        ("judge", "causes", "gates", "metric", "schedule", "first differences", "assessment", "report"),
+    ),
+    Layer("sweep report", ("_sweep_reason", "_sweep_report"), ("judge", "branches", "metric", "report")),
+    # One public family of checks in each module.
+    Layer(
+        "checks",
+        ("gradient", "sweep"),
+        (
+            *("judge", "branches", "gates", "steps", "metric", "schedule", "first differences"),
+            *("assessment", "report", "result", "sweep report"),
+        ),
+    ),
+    # The public names: a module that is nothing but a user of the package stands on them and on the steps.
+    Layer("public names", ("__init__",), ("judge", "metric", "report", "sweep report", "checks")),
+    Layer("command line", ("_user_files", "cli", "__main__"), ("public names",)),
+)
+
+NUMBA_IS_FOR = {
+    *(module for layer in LAYERS if layer.name in ("compiled code", "threads") for module in layer.modules),
+    "_objective",
+}
+
+PACKAGE = Path(fastgrad.__file__).parent
+
+
+def sources() -> dict[str, str]:
+    return {path.stem: path.read_text() for path in PACKAGE.glob("*.py")}
+
+
+def arrows(source: str, modules: set[str]) -> Iterator[str]:
+    """The modules of fastgrad that a source text leans on, wherever in it; "__init__" for a public name."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (_module(alias.name) for alias in node.names if _is_ours(alias.name))
+        elif isinstance(node, ast.ImportFrom):
+            origin = ".".join(filter(None, ["fastgrad" if node.level else "", node.module]))
+            if origin == "fastgrad":
+                yield from (alias.name if alias.name in modules else "__init__" for alias in node.names)
+            elif _is_ours(origin):
+                yield _module(origin)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "fastgrad":
+            yield node.attr if node.attr in modules else "__init__"
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] == "fastgrad"
+
+
+def _module(name: str) -> str:
+    return name.split(".")[1] if "." in name else "__init__"
+
+
+def upward(texts: dict[str, str], layers: tuple[Layer, ...]) -> list[str]:
+    """Every import that the table of layers does not allow."""
+    home = {module: layer.name for layer in layers for module in layer.modules}
+    found = []
+    for layer in layers:
+        for position, module in enumerate(layer.modules):
+            for target in sorted(set(arrows(texts[module], set(texts)))):
+                if target not in layer.modules[:position] and home.get(target) not in layer.below:
+                    found.append(f"{module} ({layer.name}) imports {target} ({home.get(target)})")
+    return found
+
+
+def test_every_module_has_one_place_in_the_table():
+    placed = [module for layer in LAYERS for module in layer.modules]
+    assert sorted(placed) == sorted(sources())
+
+
+def test_the_table_itself_points_downward():
+    for position, layer in enumerate(LAYERS):
+        assert set(layer.below) <= {lower.name for lower in LAYERS[:position]}, layer.name
+
+
+def test_no_import_points_upward():
+    assert upward(sources(), LAYERS) == []
+
+
+def test_the_table_allows_nothing_that_is_not_used():
+    home = {module: layer.name for layer in LAYERS for module in layer.modules}
+    texts = sources()
+    for layer in LAYERS:
+        used = {home.get(target) for module in layer.modules for target in arrows(texts[module], set(texts))}
+        assert set(layer.below) <= used, layer.name
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("_verdict", "from fastgrad._kernels import value_at"),
+        ("_verdict", "from fastgrad import _kernels"),
+        ("_verdict", "from . import _kernels"),
+        ("_verdict", "from ._kernels import value_at"),
+        ("_verdict", "def late():\n    import fastgrad._kernels"),
+        ("_jit", "from fastgrad._bridge import evaluate"),
+        ("_kernels", "from fastgrad import relative_error"),
+        ("_kernels", "import fastgrad"),
+        ("gradient", "from fastgrad.cli import main"),
+        ("cli", "from fastgrad._verdict import Verdict"),
+        ("cli", "import fastgrad\nfastgrad._verdict.Verdict"),
+    ],
+)
+def test_a_planted_upward_import_is_found(module, line):
+    texts = sources()
+    (complaint,) = set(upward({**texts, module: line}, LAYERS)) - set(upward(texts, LAYERS))
+    assert complaint.startswith(f"{module} (")
+
+
+def libraries(nodes: Iterable[ast.AST]) -> set[str]:
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names - set(sys.stdlib_module_names) - {"fastgrad"}
+
+
+@pytest.mark.parametrize("module", sorted(sources()))
+def test_libraries_are_numpy_and_numba_where_it_belongs(module):
+    tree = ast.parse(sources()[module])
+    compiler = {"numba", "llvmlite"}
+    allowed = {"numpy"} | (compiler if module in NUMBA_IS_FOR else set())
+    # Optional libraries are imported by the functions that use them.
+    assert libraries(tree.body) <= allowed
+    if module not in NUMBA_IS_FOR:
+        assert not libraries(ast.walk(tree)) & compiler
