@@ -1,16 +1,36 @@
 """fastgrad: is this gradient right?"""
 
-from fastgrad._report import Component, GradientCheck
-from fastgrad._verdict import Verdict
+from fastgrad import steps
+from fastgrad._causes import Cause
+from fastgrad._report import Component, GradientCheck, Kink
+from fastgrad._sweep_report import EpsilonSweep
+from fastgrad._verdict import Flag, Verdict
+from fastgrad.checker import Comparison, GradientChecker, GradientMismatch
+from fastgrad.embedded import make_gradient, make_relative_error
+from fastgrad.foreign import c_objective, python_objective
 from fastgrad.gradient import check_gradient, numerical_gradient
 from fastgrad.metric import relative_error
+from fastgrad.sweep import sweep_epsilon
 
 __version__ = "0.1.0.dev0"
 __all__ = [
+    "Cause",
+    "Comparison",
     "Component",
+    "EpsilonSweep",
+    "Flag",
     "GradientCheck",
+    "GradientChecker",
+    "GradientMismatch",
+    "Kink",
     "Verdict",
+    "c_objective",
     "check_gradient",
+    "make_gradient",
+    "make_relative_error",
     "numerical_gradient",
+    "python_objective",
     "relative_error",
+    "steps",
+    "sweep_epsilon",
 ]

@@ -51,7 +51,7 @@ def make_layout(shape: tuple[int, ...], blocks: Mapping[str, Any] | None) -> Lay
 
 
 def _block_shape(name: Any, given: Any) -> tuple[int, ...]:
-    shape = (given,) if isinstance(given, int | np.integer) else tuple(given)
-    if not all(isinstance(k, int | np.integer) and k > 0 for k in shape):
+    shape = tuple(given) if isinstance(given, tuple | list) else (given,)
+    if not all(isinstance(k, int | np.integer) and not isinstance(k, bool) and k > 0 for k in shape):
         raise ValueError(f"block {name!r} has shape {given!r}; need positive whole numbers.")
     return tuple(int(k) for k in shape)

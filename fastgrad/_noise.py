@@ -36,6 +36,12 @@ class Table:
     sigma: float
     state: TableState
     quantum: float
+    largest: float = 0.0  # magnitude among the values
+
+    @property
+    def coarseness(self) -> float:
+        """Rounding to the grid that the values live on, relative to them; 2^-55 or so in float64."""
+        return _QUANTUM_SHARE * self.quantum / self.largest if self.largest > 0.0 else 0.0
 
 
 def difference_table(values: NDArray[np.float64], spacing: float) -> Table:
@@ -43,7 +49,8 @@ def difference_table(values: NDArray[np.float64], spacing: float) -> Table:
     if not np.isfinite(values).all():
         return Table(spacing, math.inf, TableState.CURVED, 0.0)
     grid = float(quantum(values, values[0]))
-    scale = float(np.abs(values).max()) or 1.0
+    largest = float(np.abs(values).max())
+    scale = largest or 1.0
     differences = values / scale
     levels: list[float] = []
     sign_changes: list[bool] = []
@@ -51,12 +58,12 @@ def difference_table(values: NDArray[np.float64], spacing: float) -> Table:
     for order in range(1, values.size):
         differences = np.diff(differences)
         if order == 1 and 2 * np.count_nonzero(differences == 0.0) >= values.size:
-            return Table(spacing, _QUANTUM_SHARE * grid, TableState.PLATEAU, grid)
+            return Table(spacing, _QUANTUM_SHARE * grid, TableState.PLATEAU, grid, largest)
         weight *= 0.5 * order / (2 * order - 1)  # (order!)^2 / (2 order)!
         levels.append(math.sqrt(weight * float(np.mean(differences**2))) * scale)
         sign_changes.append(bool(differences.min() < 0.0 < differences.max()))
     sigma, state = _pick_level(levels, sign_changes)
-    return Table(spacing, max(sigma, _QUANTUM_SHARE * grid), state, grid)
+    return Table(spacing, max(sigma, _QUANTUM_SHARE * grid), state, grid, largest)
 
 
 def _pick_level(levels: list[float], sign_changes: list[bool]) -> tuple[float, TableState]:

@@ -139,7 +139,8 @@ class GradientCheck(tuple[NDArray[Any], float]):
         )
 
     def __str__(self) -> str:
-        return "\n".join([*_headline(self), "", *_norm_lines(self), "", *_worst_lines(self), "", _cost_line(self)])
+        parts = [_headline(self), _norm_lines(self), _worst_lines(self), [_cost_line(self)]]
+        return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, ready for json.dumps (NaN stays a float)."""
@@ -211,6 +212,8 @@ _SHOWN = {Verdict.MISMATCH: "wrong", Verdict.INCONCLUSIVE: "undecided", Verdict.
 
 
 def _worst_lines(result: GradientCheck) -> list[str]:
+    if not result.worst:
+        return []
     rows = [
         (
             row.name,

@@ -81,7 +81,7 @@ class ErrorNorms:
     @property
     def root_mean_square(self) -> float:
         """||num - ana|| / sqrt(n), in the units of the gradient."""
-        return self.difference / math.sqrt(self.size)
+        return self.difference / math.sqrt(self.size) if self.size else math.nan
 
 
 def _ratio(difference: float, by: float) -> float:
@@ -91,7 +91,12 @@ def _ratio(difference: float, by: float) -> float:
 
 
 def error_norms(numerical: NDArray[Any], analytical: NDArray[Any]) -> ErrorNorms:
-    """Norms of num - ana, ana, num for 1-D arrays of one length, float32 or float64, and their relative error."""
+    """Norms of num - ana, ana, num for 1-D arrays of one length, float32 or float64, and their relative error.
+
+    Of nothing they are NaN, not zero: no comparison was made.
+    """
+    if numerical.size == 0:
+        return ErrorNorms(math.nan, math.nan, math.nan, math.nan, 0)
     if numerical.dtype != analytical.dtype:
         numerical, analytical = numerical.astype(np.float64), analytical.astype(np.float64)
     difference_scale = value_scale = 1.0
