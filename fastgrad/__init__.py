@@ -2,13 +2,17 @@
 
 from fastgrad import steps
 from fastgrad._causes import Cause
+from fastgrad._directional_report import DirectionalCheck
+from fastgrad._line_report import LineIntegralCheck
 from fastgrad._report import Component, GradientCheck, Kink
 from fastgrad._sweep_report import EpsilonSweep
 from fastgrad._verdict import Flag, Verdict
 from fastgrad.checker import Comparison, GradientChecker, GradientMismatch
+from fastgrad.directional import check_directional
 from fastgrad.embedded import make_gradient, make_relative_error
 from fastgrad.foreign import c_objective, python_objective
 from fastgrad.gradient import check_gradient, numerical_gradient
+from fastgrad.line_integral import check_line_integral
 from fastgrad.metric import relative_error
 from fastgrad.sweep import sweep_epsilon
 
@@ -17,15 +21,19 @@ __all__ = [
     "Cause",
     "Comparison",
     "Component",
+    "DirectionalCheck",
     "EpsilonSweep",
     "Flag",
     "GradientCheck",
     "GradientChecker",
     "GradientMismatch",
     "Kink",
+    "LineIntegralCheck",
     "Verdict",
     "c_objective",
+    "check_directional",
     "check_gradient",
+    "check_line_integral",
     "make_gradient",
     "make_relative_error",
     "numerical_gradient",

@@ -5,6 +5,7 @@ with its length in front and a checksum behind. A process killed while writing l
 end, which is dropped; any other damage is named and the file is not used. Nothing in it is ever executed.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -32,19 +33,35 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], subject: dict[str, str]) -> None:
         self._path = Path(path)
         self._known: dict[bytes, tuple[bytes, int]] = {}
-        exists = self._path.exists() and self._path.stat().st_size > 0
-        end = self._load(subject) if exists else None
+        self._file = self._opened()
         try:
-            # Unbuffered: a record that did not fit must not be tried again when the file is closed.
-            self._file = open(self._path, "r+b" if exists else "wb", buffering=0)
-        except OSError as error:
-            error.add_note(f"checkpoint={str(path)!r} cannot be written; need a path in a writable folder")
+            self._read_or_begin(subject)
+        except BaseException:
+            self._file.close()
             raise
-        if end is None:
-            self._write(json.dumps({"format": _FORMAT, **subject}).encode() + b"\n")
-        else:
-            self._file.truncate(end)
-            self._file.seek(end)
+
+    def _opened(self) -> Any:
+        # Unbuffered: after a failed write nothing is left that closing would try to write again.
+        try:
+            return open(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
+        except OSError as error:
+            error.add_note(f"checkpoint={str(self._path)!r} cannot be written; need a path in a writable folder")
+            raise
+
+    def _read_or_begin(self, subject: dict[str, str]) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{self._path} is in use by another check; need a path of its own for each.") from None
+        except OSError:  # a file system that knows no locks
+            pass
+        data, header = self._file.read(), json.dumps({"format": _FORMAT, **subject}).encode() + b"\n"
+        is_begun = not header.startswith(data)  # or killed before the header was whole
+        end = self._load(data, subject) if is_begun else 0
+        self._file.truncate(end)
+        self._file.seek(end)
+        if not is_begun:
+            self._write(header)
 
     def recall(
         self, operation: str, shared: bytes, inputs: tuple[NDArray[Any], ...], outputs: Rows, status: NDArray[np.uint8]
@@ -81,9 +98,8 @@ class Journal:
         for k, key in enumerate(keys):
             self._known[key] = (outputs[:, k].tobytes(), int(status[k]))
 
-    def _load(self, subject: dict[str, str]) -> int:
+    def _load(self, data: bytes, subject: dict[str, str]) -> int:
         """Read all whole records; the position behind the last one."""
-        data = self._path.read_bytes()
         start = data.find(b"\n") + 1
         self._require_same(data[:start], subject)
         while start < len(data):

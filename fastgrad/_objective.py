@@ -21,6 +21,8 @@ from fastgrad import _threads
 from fastgrad._bridge import Block, load_arguments, load_shape, type_of
 from fastgrad._inputs import Array, Point, unflatten
 from fastgrad._kernels import value_at
+from fastgrad._pointers import is_c_function
+from fastgrad.foreign import NOT_THREAD_SAFE, CObjective, PythonObjective
 
 # Two calls of a deterministic f agree to the bit; those of a threaded reduction agree to a few roundings.
 _SAME_VALUE = 1e-12
@@ -61,14 +63,29 @@ class Objective:
     def block_address(self) -> int:
         return 0 if self.block is None else self.block.address
 
+    @property
+    def alone(self) -> str | None:
+        """Why evaluations run one by one, in the words of the report; None if they may run side by side."""
+        if self.wrapper.has_parallel_loop:
+            return "inside f"
+        return self.f.alone if isinstance(self.f, CObjective | PythonObjective) else None
+
     def value(self, point: Array) -> tuple[float, int]:
         """f at a flat point, and whether it raised."""
-        with self.launching():
-            return value_at(self.function, self.block_address, point)  # type: ignore[no-any-return]
+        return self.run(value_at, point)  # type: ignore[no-any-return]
 
-    def launching(self) -> contextlib.AbstractContextManager[None]:
-        """Around every call of f: keeps calls apart if f has parallel loops and Numba's layer needs it."""
-        return _threads.launching_parallel() if self.wrapper.has_parallel_loop else contextlib.nullcontext()
+    def run(self, kernel: Any, *arguments: Any) -> Any:
+        """A kernel on the calling thread; it runs as Python if f does."""
+        if callable(self.function):
+            kernel = getattr(kernel, "py_func", kernel)
+        with self.launching():
+            return kernel(self.function, self.block_address, *arguments)
+
+    def launching(self) -> contextlib.AbstractContextManager[Any]:
+        """Around every call of f: keeps calls apart if f, or Numba's layer under its parallel loops, needs it."""
+        if self.wrapper.has_parallel_loop:
+            return _threads.launching_parallel()
+        return _threads.calling_alone() if self.alone == NOT_THREAD_SAFE else contextlib.nullcontext()
 
     def require_arguments_intact(self) -> None:
         """Raise if f has changed an array among its arguments."""
@@ -94,18 +111,36 @@ def prepare(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
     """Check f against x and args and compile its wrapper (kept, so that a second check compiles nothing)."""
     if not isinstance(args, tuple):
         raise TypeError(f"args is a {type(args).__name__}; need a tuple, args=(data,) for a single argument.")
-    if config.DISABLE_JIT:
+    if config.DISABLE_JIT or isinstance(f, PythonObjective):
         return _interpreted(f, point, args)
-    if not isinstance(f, Dispatcher):
-        raise TypeError(_what_instead(f))
+    compiled = compiled_function(f)
+    if isinstance(f, CObjective):
+        _require_plain_array(point, args)
     held = (point.shape, *args) if args or len(point.shape) != 1 else ()
     arguments_type = _type_of_arguments(args, held)
     dimension = len(point.shape)
-    wrapper = _compile_wrapper(f, point.dtype, dimension, arguments_type)
-    if not wrapper.is_current(f):
+    wrapper = _compile_wrapper(compiled, point.dtype, dimension, arguments_type)
+    if not wrapper.is_current(compiled):
         _compile_wrapper.cache_clear()
-        wrapper = _compile_wrapper(f, point.dtype, dimension, arguments_type)
+        wrapper = _compile_wrapper(compiled, point.dtype, dimension, arguments_type)
     return Objective(f, args, point.shape, wrapper, Block(held) if held else None, _fingerprints(args))
+
+
+def compiled_function(f: Any) -> Any:
+    """The njit function that f is, or is adapted by; an error that says what to write instead if there is none."""
+    if isinstance(f, CObjective):
+        return f.compiled
+    if not isinstance(f, Dispatcher) and not (config.DISABLE_JIT and callable(f)):
+        raise TypeError(_what_instead(f))
+    return f
+
+
+def _require_plain_array(point: Point, args: tuple[Any, ...]) -> None:
+    if args:
+        raise TypeError("args is not empty, but a C objective takes x alone; use fastgrad.c_objective(f, data=...).")
+    if not point.shape or point.dtype != np.float64:
+        kind = f"an array of {point.dtype}" if point.shape else "a scalar"
+        raise TypeError(f"x is {kind}; a C objective needs an array of float64: np.atleast_1d(x).astype(np.float64).")
 
 
 def _interpreted(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
@@ -126,7 +161,9 @@ def _require_float(value: Any) -> float:
 
 def _what_instead(f: Any) -> str:
     if isinstance(f, CFunc):
-        return "f is a numba cfunc; need an njit function: decorate the Python function with @numba.njit instead."
+        return "f is a numba cfunc; need an njit function: use @numba.njit instead, or fastgrad.c_objective(f)."
+    if is_c_function(f):
+        return f"f is a C function ({type(f).__name__}); need an objective: pass fastgrad.c_objective(f)."
     if isinstance(f, np.ufunc) or type(f).__name__ in ("DUFunc", "GUFunc"):
         return "f is a ufunc, which works element by element; need an njit function that returns one float."
     if isinstance(f, functools.partial):
@@ -134,7 +171,10 @@ def _what_instead(f: Any) -> str:
     if isinstance(f, python_types.MethodType) or type(f).__name__ == "BoundMethod":
         return "f is a method; need an njit function f(x, obj) that calls obj.method(x), with args=(obj,)."
     if callable(f):
-        return f"f is {_name(f)}, not compiled; need a numba-compiled function: decorate it with @numba.njit."
+        return (
+            f"f is {_name(f)}, not compiled; need a numba-compiled function: decorate it with @numba.njit, or pass "
+            f"fastgrad.python_objective(f) to run it as Python, one evaluation at a time."
+        )
     return f"f is a {type(f).__name__}; need a function compiled with @numba.njit."
 
 
@@ -262,6 +302,14 @@ class Trial:
     @property
     def is_deterministic(self) -> bool:
         return self.difference == 0.0 or self.difference < _SAME_VALUE * abs(self.value)  # neither for NaN
+
+    def require_deterministic(self) -> None:
+        """Raise if f does not repeat itself."""
+        if not self.is_deterministic:
+            raise ValueError(
+                f"f is not deterministic: two calls at x gave {self.value!r} and a value {self.difference:.2g} away; "
+                f"need an f that repeats itself: fix the seed of its random numbers."
+            )
 
 
 def try_objective(objective: Objective, point: Point) -> Trial:

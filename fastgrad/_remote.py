@@ -6,13 +6,16 @@ sent again with everything.
 """
 
 import os
+import pickle
 import threading
 import time
 import uuid
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import Any
 
 from fastgrad._budget import Budget
@@ -22,11 +25,16 @@ from fastgrad._objective import Objective, prepare
 from fastgrad._schedule import Evaluator, Floats, Operation, Status
 
 _TASK_SECONDS = 0.5  # of work in a task: far above what it costs to send one
+_LEAST_SECONDS = 0.01  # in the last tasks: a few times what it costs to send one
 _IN_FLIGHT = 2  # tasks per worker: one in work, one waiting
-_KEPT = 4  # checks that a worker remembers
+_KEPT = 4  # checks that a thread of a worker remembers
+_WORK_PER_INSPECTION = 10.0  # seconds of work for one of looking whether f has changed its arguments
 
 
-@dataclass(frozen=True)
+# --- in the worker ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
 class Job:
     """What a worker needs to know about a check."""
 
@@ -45,23 +53,69 @@ class Task:
     arrays: tuple[Array, ...]
 
 
-_known = threading.local()  # per thread of a worker, because an evaluator's rows must not be shared
+@dataclass(frozen=True)
+class Answer:
+    """The values of a slice, how each evaluation ended, and how long it took the worker."""
+
+    outputs: Floats
+    status: Status
+    seconds: float
 
 
-def work_on(task: Task) -> tuple[Floats, Status] | None:
-    """Executed by a worker: the values of a slice and their status, or None if the check is not known here."""
-    evaluators = _known.__dict__.setdefault("evaluators", OrderedDict())
-    if task.key not in evaluators:
-        if task.job is None:
-            return None
-        objective = prepare(task.job.f, task.job.point, task.job.args)
-        evaluators[task.key] = Evaluator(objective, task.job.point, threads=1, seconds=0.0)
-        while len(evaluators) > _KEPT:
-            evaluators.popitem(last=False)
-    evaluator = evaluators[task.key]
-    outputs, status = evaluator.run_slice(task.operation, task.arrays)
-    evaluator.require_intact()
-    return outputs, status
+class _Bench:
+    """One check on one thread of a worker."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job  # held here, so that it stays in _jobs
+        self._evaluator = Evaluator(prepare(job.f, job.point, job.args), job.point, threads=1, seconds=0.0)
+        self._inspection = 0.0  # seconds the last one took
+        self._not_inspected = 0.0  # seconds of work since
+
+    def work(self, operation: str, arrays: tuple[Array, ...]) -> Answer:
+        start = time.perf_counter()
+        outputs, status = self._evaluator.run_slice(operation, arrays)
+        if self._evaluator.budget.failure is not None:
+            raise self._evaluator.budget.failure  # an interruption, which reaches all processes of a terminal
+        seconds = time.perf_counter() - start
+        self._not_inspected += seconds
+        if self._not_inspected >= _WORK_PER_INSPECTION * self._inspection:
+            self._inspect()
+        return Answer(outputs, status, seconds)
+
+    def _inspect(self) -> None:
+        start = time.perf_counter()
+        self._evaluator.require_intact()
+        self._inspection, self._not_inspected = time.perf_counter() - start, 0.0
+
+
+# Threads of a worker share x and the arguments, but each has rows of its own.
+_jobs: weakref.WeakValueDictionary[str, Job] = weakref.WeakValueDictionary()
+_thread = threading.local()
+
+
+def work_on(task: Task) -> Answer | Exception | None:
+    """Executed by a worker: a slice, or why it could not be done, or None if the check is not known here.
+
+    What is wrong with f is returned, so that what is raised is wrong with the executor.
+    """
+    benches: OrderedDict[str, _Bench] = _thread.__dict__.setdefault("benches", OrderedDict())
+    bench = benches.pop(task.key, None)  # put back last, as the one used most recently
+    try:
+        if bench is None:
+            job = _jobs.get(task.key) if task.job is None else _jobs.setdefault(task.key, task.job)
+            if job is None:
+                return None
+            bench = _Bench(job)
+        answer = bench.work(task.operation, task.arrays)
+    except Exception as error:
+        return error
+    benches[task.key] = bench
+    while len(benches) > _KEPT:
+        benches.popitem(last=False)
+    return answer
+
+
+# --- in the process that checks ---------------------------------------------------------------------------------
 
 
 class RemoteEvaluator(Evaluator):
@@ -77,6 +131,7 @@ class RemoteEvaluator(Evaluator):
         budget: Budget,
         journal: Journal | None = None,
     ) -> None:
+        _require_executor(executor)
         super().__init__(objective, point, threads=1, seconds=seconds, budget=budget, journal=journal)
         self._executor = executor
         self.threads = _count_workers(executor)
@@ -99,58 +154,120 @@ class RemoteEvaluator(Evaluator):
         self, operation: Operation, shared: tuple[Array, ...], inputs: tuple[Array, ...]
     ) -> Iterator[tuple[slice, Floats, Status]]:
         """Keep every worker busy; slices finish in any order."""
-        running: dict[Future[Any], tuple[slice, Task]] = {}
-        left = inputs[0].size
+        pending = _Pending(self._executor)
+        done, count = 0, inputs[0].size
         try:
-            while left or running:
-                while left and len(running) < _IN_FLIGHT * self.threads:
-                    size = self._task_size(operation, left, running)
-                    part = slice(inputs[0].size - left, inputs[0].size - left + size)
-                    left = left - size if size else 0
-                    if size:
-                        task = self._task(operation, shared, tuple(array[part] for array in inputs))
-                        running[self._executor.submit(work_on, task)] = (part, task)
-                yield from self._collect(operation, running)
-        except KeyboardInterrupt as interruption:
-            self.budget.fail(interruption, "an interruption")
+            while done < count or pending.tasks:
+                while done < count and len(pending.tasks) < _IN_FLIGHT * self.threads:
+                    size = self._task_size(operation, count - done, pending.items)
+                    if size == 0:
+                        count = done
+                        break
+                    part = slice(done, done + size)
+                    pending.submit(part, self._task(operation, shared, tuple(array[part] for array in inputs)))
+                    done += size
+                if pending.tasks:
+                    yield from self._collect(operation, pending)
         except BrokenExecutor as error:
             self.budget.stop(f"a broken pool ({error})")
+        except _ExecutorError as failure:
+            self._require_sendable()
+            self.budget.fail(failure.error, "an error of the executor")
         finally:
-            for future in running:
-                future.cancel()
+            pending.cancel()
 
-    def _collect(
-        self, operation: Operation, running: dict[Future[Any], tuple[slice, Task]]
-    ) -> Iterator[tuple[slice, Floats, Status]]:
-        """What has finished, at least one task unless nothing runs."""
-        start = time.perf_counter()
-        done, _ = wait(list(running), return_when=FIRST_COMPLETED)
-        for future in done:
-            part, task = running.pop(future)
-            answer = future.result()
-            if answer is None:
-                again = replace(task, job=self._job)
-                running[self._executor.submit(work_on, again)] = (part, again)
-                continue
-            self._learn(operation, part.stop - part.start, time.perf_counter() - start)
-            yield part, *answer
-
-    def _learn(self, operation: Operation, items: int, waited: float) -> None:
-        # Waiting overlaps with other tasks: an underestimate, so tasks grow slowly rather than fast.
-        seconds = waited / (items * operation.evaluations)
+    def _collect(self, operation: Operation, pending: "_Pending") -> Iterator[tuple[slice, Floats, Status]]:
+        """The next task that finishes; nothing if its worker must be told about the check first."""
+        part, task, answer = pending.next_finished()
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is None:
+            pending.submit(part, replace(task, job=self._job))
+            return
+        seconds = answer.seconds / (answer.status.size * operation.evaluations)
+        # Tasks may grow twofold only, in case that f is dearer elsewhere.
         self._seconds_per_evaluation = max(seconds, self._seconds_per_evaluation / 2.0)
+        yield part, answer.outputs, answer.status
 
     def _task(self, operation: Operation, shared: tuple[Array, ...], arrays: tuple[Array, ...]) -> Task:
         self._sent += 1
         job = self._job if self._sent <= self.threads else None
         return Task(self._key, job, operation.name, (*shared, *arrays))
 
-    def _task_size(self, operation: Operation, left: int, running: dict[Future[Any], tuple[slice, Task]]) -> int:
+    def _task_size(self, operation: Operation, left: int, begun: int) -> int:
         item = max(self._seconds_per_evaluation, 1e-9) * operation.evaluations
         # Towards the end ever smaller, so that no worker is left alone with a large one.
-        size = max(1, min(int(_TASK_SECONDS / item), -(-left // (2 * self.threads))))
-        begun = operation.evaluations * sum(part.stop - part.start for part, _ in running.values())
-        return int(self.budget.allows(size * operation.evaluations, begun)) // operation.evaluations
+        size = max(-(-left // (2 * self.threads)), int(_LEAST_SECONDS / item))
+        size = max(1, min(size, int(_TASK_SECONDS / item), left))
+        allowed = self.budget.allows(size * operation.evaluations, begun * operation.evaluations)
+        return allowed // operation.evaluations
+
+    def _require_sendable(self) -> None:
+        """Raise if the reason why the executor failed is that something has no serialised form."""
+        parts = {"f": self._job.f} | {f"args[{k}]": value for k, value in enumerate(self._job.args)}
+        for name, part in parts.items():
+            try:
+                pickle.dumps(part)
+            except Exception as error:
+                raise TypeError(
+                    f"{name} cannot be sent to the workers of {self.route} ({type(error).__name__}: {error}); need "
+                    f"an object that can be pickled, or an executor of threads."
+                ) from error
+
+
+class _Pending:
+    """Tasks that an executor has and that are not collected yet."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._finished: SimpleQueue[Future[Any]] = SimpleQueue()
+        self.tasks: dict[Future[Any], tuple[slice, Task]] = {}
+        self.items = 0
+
+    def submit(self, part: slice, task: Task) -> None:
+        with _errors_of_executor:
+            future = self._executor.submit(work_on, task)
+        self.tasks[future] = (part, task)
+        self.items += part.stop - part.start
+        future.add_done_callback(self._finished.put)
+
+    def next_finished(self) -> tuple[slice, Task, Any]:
+        future = self._finished.get()
+        part, task = self.tasks.pop(future)
+        self.items -= part.stop - part.start
+        with _errors_of_executor:
+            return part, task, future.result()
+
+    def cancel(self) -> None:
+        """Those in work run to their end, and nobody looks at what they give."""
+        for future in self.tasks:
+            future.cancel()
+
+
+class _ExecutorError(Exception):
+    """Carries an error that is not one of f."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _ErrorsOfExecutor:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, Exception) and not isinstance(error, BrokenExecutor):
+            raise _ExecutorError(error) from None
+
+
+_errors_of_executor = _ErrorsOfExecutor()
+
+
+def _require_executor(executor: Any) -> None:
+    if not isinstance(executor, Executor):
+        advice = "client.get_executor()" if hasattr(executor, "get_executor") else "a ThreadPoolExecutor, for instance"
+        raise TypeError(f"executor is a {type(executor).__name__}; need a concurrent.futures.Executor: pass {advice}.")
 
 
 def _count_workers(executor: Executor) -> int:

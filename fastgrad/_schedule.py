@@ -17,7 +17,7 @@ from fastgrad._inputs import Array, Point
 from fastgrad._journal import Journal, shared_digest
 from fastgrad._objective import Objective, refusal_to_write
 
-_SLICE_SECONDS = 0.07
+SLICE_SECONDS = 0.07
 _GROWTH = 8  # of a slice over the one before: the first ones are small, and a first timing is never trusted far
 
 Floats = NDArray[np.float64]
@@ -80,7 +80,7 @@ class Evaluator:
         self._journal = journal
         # A loop that is parallel inside f keeps the threads: two nested levels abort the process under workqueue
         # and oversubscribe the cores under OpenMP.
-        wanted = 1 if objective.wrapper.has_parallel_loop else threads
+        wanted = threads if objective.alone is None else 1
         self.threads = min(_threads.count_threads(wanted), max(1, 2 * point.size))
         self._seconds_per_evaluation = seconds
         self._rows = _rows(point, self.threads)
@@ -88,8 +88,8 @@ class Evaluator:
     @property
     def route(self) -> str:
         """How the evaluations run, for the report."""
-        if self.objective.wrapper.has_parallel_loop:
-            return "inside f"
+        if self.objective.alone is not None:
+            return self.objective.alone
         if self.threads == 1:
             return "serial"
         return "prange" if _threads.layer_is_safe() else "threads"
@@ -137,19 +137,23 @@ class Evaluator:
             todo = journal.recall(operation.name, key, inputs, outputs, status)
             inputs = tuple(array[todo] for array in inputs)
         finished = count - inputs[0].size
-        for part, values, how in self._work(operation, shared, inputs):
-            if journal is not None:
-                try:
-                    journal.record(operation.name, key, tuple(array[part] for array in inputs), values, how)
-                except OSError as error:  # a full disk: what was computed is still reported
-                    self.budget.fail(error, "a checkpoint that could not be written")
-            place = part if todo is None else todo[part]
-            outputs[:, place], status[place] = values, how
-            finished += how.size
-            self.evaluations += how.size * operation.evaluations
-            self.budget.used += how.size * operation.evaluations
-            if self.budget.progress is not None and operation is _DIFFERENCES:
-                self.budget.progress(2 * finished, 2 * count)
+        try:
+            for part, values, how in self._work(operation, shared, inputs):
+                if journal is not None:
+                    try:
+                        journal.record(operation.name, key, tuple(array[part] for array in inputs), values, how)
+                    except OSError as error:  # a full disk: what was computed is still reported
+                        self.budget.fail(error, "a checkpoint that could not be written")
+                        journal = None
+                place = part if todo is None else todo[part]
+                outputs[:, place], status[place] = values, how
+                finished += how.size
+                self.evaluations += how.size * operation.evaluations
+                self.budget.used += how.size * operation.evaluations
+                if self.budget.progress is not None and operation is _DIFFERENCES:
+                    self.budget.progress(2 * finished, 2 * count)
+        except KeyboardInterrupt as interruption:
+            self.budget.fail(interruption, "an interruption")
         return outputs, status
 
     def _work(
@@ -166,9 +170,9 @@ class Evaluator:
             start = time.perf_counter()
             try:
                 self._launch(operation, shared, (*(array[part] for array in inputs), *values, how))
-            except KeyboardInterrupt as interruption:
-                self.budget.fail(interruption, "an interruption")
-                return
+            except KeyboardInterrupt:
+                self._rows[:, : self.point.size] = self.point.flat  # it can leave Python in the middle of a difference
+                raise
             elapsed = time.perf_counter() - start
             self._seconds_per_evaluation = elapsed * self.threads / (size * operation.evaluations)
             done += size
@@ -176,7 +180,7 @@ class Evaluator:
 
     def _slice_size(self, operation: Operation, size: int, left: int) -> int:
         item = max(self._seconds_per_evaluation, 1e-9) * operation.evaluations / self.threads
-        size = max(self.threads, min(int(_SLICE_SECONDS / item), _GROWTH * size))
+        size = max(self.threads, min(int(SLICE_SECONDS / item), _GROWTH * size))
         size = min(size, left)
         return self.budget.allows(size * operation.evaluations) // operation.evaluations
 
@@ -185,8 +189,7 @@ class Evaluator:
         about_x = (self.point.flat, *shared) if shared else (self.point.size,)
         head = (self.objective.function, self.objective.block_address)
         if self.threads == 1:
-            with self.objective.launching():
-                operation.serial(*head, self._rows, *about_x, *arrays)
+            self.objective.run(operation.serial, self._rows, *about_x, *arrays)
         elif _threads.layer_is_safe():
             with _threads.launching_parallel():
                 operation.parallel(*head, self._rows, *about_x, *arrays)

@@ -27,7 +27,7 @@ def give_reason(reading: Reading, check: GradientCheck, mover: str) -> str:
         return _reason_of_flat(reading, check)
     text = f"E {_branches(reading)}" + _kink(reading, mover)
     if check.verdict is Verdict.MISMATCH:
-        text += "; a norm hides the wrong components, which are small beside the others"
+        text += "; the wrong components are too few, or too small beside the others, to show in it"
     return text
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numba
 
 _launch_lock = threading.Lock()
+_alone_lock = threading.RLock()
 _FREE = contextlib.nullcontext()
 _pools: dict[int, ThreadPoolExecutor] = {}
 _in_forked_child = False
@@ -17,9 +18,10 @@ _in_forked_child = False
 
 def _after_fork() -> None:
     # GNU OpenMP kills a forked child that enters a parallel region, and pool threads do not survive a fork.
-    global _in_forked_child, _launch_lock
+    global _in_forked_child, _launch_lock, _alone_lock
     _in_forked_child = True
     _launch_lock = threading.Lock()
+    _alone_lock = threading.RLock()
     _pools.clear()
 
 
@@ -70,6 +72,11 @@ def launching_parallel() -> contextlib.AbstractContextManager[Any]:
     if not _in_forked_child and _threading_layer() == "workqueue":
         return _launch_lock
     return _FREE
+
+
+def calling_alone() -> contextlib.AbstractContextManager[Any]:
+    """To be held around calls of functions that are not thread-safe: one lock, as they may share a library."""
+    return _alone_lock
 
 
 def run_on_threads(task: Callable[[int], None], lanes: int) -> None:

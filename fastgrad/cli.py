@@ -12,7 +12,8 @@ import re
 import sys
 import textwrap
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import fastgrad
@@ -139,6 +140,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastgrad {fastgrad.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_check(commands)
+    _add_sweep(commands)
+    _add_directional(commands)
     return parser
 
 
@@ -159,6 +162,102 @@ def _add_check(commands: Any) -> None:
 def _check(options: argparse.Namespace) -> fastgrad.GradientCheck:
     f, gradient, x, args = _problem(options)
     return fastgrad.check_gradient(f, x, gradient, options.epsilon, args=args, threads=options.threads)
+
+
+_SWEEP_EXAMPLES = """\
+examples:
+  fastgrad sweep model.py:f model.py:gradient --at 1,2,3
+  fastgrad sweep model.py:f model.py:gradient --at x.npy --args data.npz --plot curve.png
+  fastgrad sweep model.py:f gradient.npy --at x.npy --dtype float32 --json
+
+"""
+
+
+def _add_sweep(commands: Any) -> None:
+    parser = commands.add_parser(
+        "sweep",
+        help="show how the relative error depends on epsilon, and which epsilon is best",
+        description="Show how the relative error depends on epsilon: rounding, truncation, and the best epsilon. "
+        "The verdict is that of the component-wise check.",
+        epilog=_SWEEP_EXAMPLES + _EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_problem(parser)
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the curve too (needs matplotlib); also .svg, .pdf")
+    parser.set_defaults(run=_sweep, schema="fastgrad.sweep/1")
+
+
+def _sweep(options: argparse.Namespace) -> fastgrad.EpsilonSweep:
+    draw = None if options.plot is None else _drawing_to(options.plot)
+    f, gradient, x, args = _problem(options)
+    result = fastgrad.sweep_epsilon(f, x, gradient, args=args, threads=options.threads)
+    if draw is not None:
+        draw(result)
+    return result
+
+
+_DIRECTIONAL_EXAMPLES = """\
+examples:
+  fastgrad directional model.py:f model.py:gradient --at x.npy
+  fastgrad directional model.py:f gradient.npy --at x.npy --seed 1 --no-locate --json
+
+"""
+
+
+def _add_directional(commands: Any) -> None:
+    parser = commands.add_parser(
+        "directional",
+        help="for large n: check along random directions, then locate the wrong components",
+        description="For large n: compare a gradient with differences along random directions, about 130 evaluations "
+        "whatever n; then locate the components that are wrong.",
+        epilog=_DIRECTIONAL_EXAMPLES + _EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_problem(parser)
+    parser.add_argument("--directions", type=int, default=8, metavar="K", help="random directions (default: 8)")
+    parser.add_argument("--seed", type=int, metavar="S", help="of the directions (default: 0)")
+    parser.add_argument("--max-evaluations", type=int, metavar="N", help="limit for all evaluations of f")
+    parser.add_argument("--no-locate", action="store_true", help="stop at the verdict")
+    parser.set_defaults(run=_directional, schema="fastgrad.directional/1")
+
+
+def _directional(options: argparse.Namespace) -> fastgrad.DirectionalCheck:
+    f, gradient, x, args = _problem(options)
+    return fastgrad.check_directional(
+        f,
+        x,
+        gradient,
+        args=args,
+        directions=options.directions,
+        rng=options.seed,
+        localise=not options.no_locate,
+        max_evaluations=options.max_evaluations,
+        threads=options.threads,
+    )
+
+
+def _drawing_to(path: str) -> Callable[[fastgrad.EpsilonSweep], None]:
+    """What draws into a file; whether it can is found out here, before f is evaluated."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UnusableInput('--plot needs matplotlib, which is missing: pip install "fastgrad[plot]".') from error
+    from fastgrad.plotting import plot_sweep
+
+    figure = Figure(figsize=(6.0, 4.2), layout="constrained")
+    known = sorted(figure.canvas.get_supported_filetypes())
+    if Path(path).suffix.removeprefix(".") not in known:
+        raise UnusableInput(f"--plot is {path!r}; need a file name that ends in one of .{', .'.join(known)}.")
+    if not Path(path).parent.is_dir():
+        raise UnusableInput(f"--plot is {path!r}, and there is no folder {str(Path(path).parent)!r}; create it first.")
+
+    def draw(result: fastgrad.EpsilonSweep) -> None:
+        plot_sweep(result, figure.subplots())
+        figure.savefig(path, dpi=150)
+
+    return draw
 
 
 # --- what all commands ask for -----------------------------------------------------------------------------------

@@ -208,11 +208,7 @@ def numerical_gradient(
     limits = make_bounds(bounds, point)
     steps = resolve_steps(epsilon, point)
     objective, trial, seconds = _tried(f, point, args)
-    if not trial.is_deterministic:
-        raise ValueError(
-            f"f is not deterministic: two calls at x gave {trial.value!r} and a value {trial.difference:.2g} away; "
-            f"need an f that repeats itself: fix the seed of its random numbers."
-        )
+    trial.require_deterministic()
     evaluator = Evaluator(objective, point, threads=threads, seconds=seconds)
     first = all_differences(evaluator, steps, limits, trial.value)
     if evaluator.budget.failure is not None:

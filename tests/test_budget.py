@@ -146,7 +146,9 @@ def test_an_interruption_carries_what_was_found():
     assert result.verdict is fastgrad.Verdict.INCONCLUSIVE
     assert "an interruption ended the check" in result.reason
     seen = np.isfinite(result.numerical_grad)
-    assert np.allclose(result.numerical_grad[seen], rosenbrock_gradient(X, 1)[seen], rtol=0, atol=0.02)  # noise of a long sum
+    assert np.allclose(
+        result.numerical_grad[seen], rosenbrock_gradient(X, 1)[seen], rtol=0, atol=0.02
+    )  # noise of a long sum
 
 
 @pytest.mark.parametrize(

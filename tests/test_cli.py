@@ -251,6 +251,20 @@ def test_files_of_one_name_in_two_folders_stay_apart(folder, asked):
     assert (asked.f(0), asked.gradient(0)) == ("first", "second")
     for function in (asked.f, asked.gradient):
         assert pickle.loads(pickle.dumps(function)) is function
+    before = asked.gradient
+    main(["check", "first/model.py:f", "second/model.py:f", "--at", "1"])
+    assert asked.gradient is before
+
+
+def test_a_file_finds_its_neighbours_when_it_is_imported_and_later(folder, asked):
+    (folder / "deep").mkdir()
+    (folder / "deep" / "early_part.py").write_text("value = 1")
+    (folder / "deep" / "late_part.py").write_text("value = 2")
+    (folder / "deep" / "whole.py").write_text(
+        "import early_part\ndef f(x):\n    import late_part\n    return early_part.value + late_part.value"
+    )
+    main(["check", "deep/whole.py:f", "deep/whole.py:f", "--at", "1"])
+    assert asked.f(0) == 3
 
 
 def test_a_file_called_like_a_loaded_library_does_not_replace_it(folder, asked):

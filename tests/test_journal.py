@@ -107,7 +107,14 @@ def test_a_file_cut_anywhere_is_continued(tmp_path):
     whole = check(tmp_path / "file")
     data = (tmp_path / "file").read_bytes()
     header = data.index(b"\n") + 1
-    cuts = [header, header + 1, header + 11, header + 40, *random.Random(0).sample(range(header, len(data)), 10), len(data) - 1]
+    cuts = [
+        header,
+        header + 1,
+        header + 11,
+        header + 40,
+        *random.Random(0).sample(range(header, len(data)), 10),
+        len(data) - 1,
+    ]
     for cut in cuts:
         (tmp_path / "file").write_bytes(data[:cut])
         assert_same(check(tmp_path / "file"), whole)

@@ -24,15 +24,20 @@ class Layer:
 
 # From the ground up. A new module gets a place here; a layer may name only layers above it in this list.
 LAYERS = (
-    Layer("compiled code", ("_jit", "_bridge", "_kernels", "_direction_kernels")),
+    Layer("compiled code", ("_jit", "_bridge", "_kernels", "_direction_kernels", "_repeated")),
     Layer("threads", ("_threads",)),
     # Arithmetic on what was measured: pure NumPy, evaluates nothing.
     Layer("judge", ("_grid", "_noise", "_verdict", "_levels", "_refine")),
     Layer("causes", ("_numbers", "_evidence", "_laws", "_places", "_causes")),
     Layer("branches", ("_branches",)),
-    Layer("directions", ("_intervals", "_directions", "_ladder", "_tree"), ("judge",)),
+    Layer("directions", ("_intervals", "_directions", "_ladder", "_tree", "_structure", "_quadrature"), ("judge",)),
     # What may come in, and how f is evaluated.
-    Layer("gates", ("_inputs", "_objective"), ("compiled code", "threads")),
+    Layer("foreign functions", ("_pointers", "foreign"), ("threads",)),
+    Layer(
+        "gates",
+        ("_inputs", "_directional_inputs", "_objective"),
+        ("compiled code", "threads", "foreign functions"),
+    ),
     Layer("steps", ("steps",), ("gates",)),
     Layer("metric", ("metric",), ("compiled code", "threads", "gates")),
     Layer(
@@ -41,9 +46,18 @@ LAYERS = (
         ("compiled code", "threads", "gates"),
     ),
     Layer("first differences", ("_first",), ("compiled code", "gates", "schedule")),
-    Layer("probes", ("_probes", "_detect"), ("compiled code", "threads", "judge", "directions", "gates", "schedule")),
+    Layer(
+        "probes",
+        ("_probes", "_detect", "_samples", "_scales", "_line"),
+        ("compiled code", "threads", "judge", "causes", "directions", "gates", "schedule"),
+    ),
     # What is made of it.
     Layer("assessment", ("_assess", "_reason"), ("judge", "schedule", "first differences")),
+    Layer(
+        "search",
+        ("_arbiter", "_locate", "_explain", "_investigate", "_ruling"),
+        ("judge", "causes", "directions", "schedule", "probes"),
+    ),
     Layer("report", ("_report", "_layout"), ("judge", "causes", "gates", "metric")),
     Layer(
         "result",
@@ -51,23 +65,29 @@ LAYERS = (
         ("judge", "causes", "gates", "metric", "schedule", "first differences", "assessment", "report"),
     ),
     Layer("sweep report", ("_sweep_reason", "_sweep_report"), ("judge", "branches", "metric", "report")),
+    Layer("directional reports", ("_directional_report", "_line_report"), ("judge", "causes", "probes", "report")),
     # One public family of checks in each module.
     Layer(
         "checks",
-        ("gradient", "sweep"),
+        ("gradient", "sweep", "checker", "embedded", "directional", "line_integral"),
         (
-            *("judge", "branches", "gates", "steps", "metric", "schedule", "first differences"),
-            *("assessment", "report", "result", "sweep report"),
+            *("compiled code", "judge", "causes", "branches", "directions", "gates", "steps", "metric"),
+            *("schedule", "first differences", "probes", "assessment", "search"),
+            *("report", "result", "sweep report", "directional reports"),
         ),
     ),
-    # The public names: a module that is nothing but a user of the package stands on them and on the steps.
-    Layer("public names", ("__init__",), ("judge", "metric", "report", "sweep report", "checks")),
-    Layer("command line", ("_user_files", "cli", "__main__"), ("public names",)),
+    # The public names, and the modules that are users of the package like any other.
+    Layer(
+        "public names",
+        ("__init__",),
+        ("judge", "causes", "foreign functions", "steps", "metric", "report", "sweep report", "checks"),
+    ),
+    Layer("users", ("plotting", "_user_files", "cli", "__main__"), ("public names",)),
 )
 
 NUMBA_IS_FOR = {
     *(module for layer in LAYERS if layer.name in ("compiled code", "threads") for module in layer.modules),
-    "_objective",
+    *("_objective", "foreign", "_pointers", "embedded"),  # kinds of functions, and functions made for the user's own
 }
 
 PACKAGE = Path(fastgrad.__file__).parent

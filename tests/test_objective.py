@@ -69,7 +69,7 @@ NOT_COMPILED = {
     "jitclass": (CompiledModel, "f is a Python JitClassType, not compiled"),
     "None": (None, "f is a NoneType; need a function compiled with @numba.njit"),
     "array": (X, "f is a ndarray; need a function compiled with @numba.njit"),
-    "cfunc": (nb.cfunc("float64(float64)")(lambda v: v), "f is a numba cfunc; need an njit function: decorate"),
+    "cfunc": (nb.cfunc("float64(float64)")(lambda v: v), "f is a numba cfunc; need an njit function: "),
     "NumPy ufunc": (np.sin, "f is a ufunc, .*need an njit function that returns one float"),
     "lazy ufunc": (nb.vectorize(lambda v: 2.0 * v), "f is a ufunc, "),
     "eager ufunc": (nb.vectorize(["float64(float64)"])(lambda v: 2.0 * v), "f is a ufunc, "),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
+
+import fastgrad
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "readme_examples.py"
 
@@ -23,6 +26,13 @@ def test_readme_is_current(script):
     readme = script.README.read_text()
     fresh = script.render(readme)
     assert script.is_current(readme, fresh), f"run python docs/readme_examples.py; README.md would be:\n{fresh}"
+
+
+def test_functions_named_in_the_table_exist(script):
+    rows = re.findall(r"^\| (`[^|]*`) \| ", script.README.read_text(), re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert "check_gradient" in names
+    assert set(names) <= set(fastgrad.__all__)
 
 
 SHOWN = """

@@ -118,10 +118,10 @@ def parallel_objectives():
         "expression": (parallel_expression, ()),
         "argument": (parallel_argument, (parallel_loop,)),
     }
+    x = X[:9]
     for name, (f, args) in objectives.items():
-        gradient = fastgrad.numerical_gradient(f, X, 1e-4, args=args)
-        np.testing.assert_allclose(gradient, 4.0 * X**3, rtol=1e-5, atol=1e-6, err_msg=name)
-        result = fastgrad.check_gradient(f, X, 4.0 * X**3, args=args)
+        result = fastgrad.check_gradient(f, x, 4.0 * x**3, 1e-4, args=args)
+        np.testing.assert_allclose(result.numerical_grad, 4.0 * x**3, rtol=1e-5, atol=1e-6, err_msg=name)
         assert (result.verdict.value, result.executor, result.threads) == ("match", "inside f", 1), name
     assert fastgrad.check_gradient(rosenbrock, X, rosenbrock_gradient).executor == "prange"
 

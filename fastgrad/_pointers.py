@@ -1,0 +1,171 @@
+"""Pointers to C functions and to their data, as ctypes, cffi, SciPy and Numba hand them out."""
+
+import ctypes
+import sys
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.core.ccallback import CFunc
+from numpy.typing import NDArray
+
+PROTOTYPE = "double f(const double *x, int64_t n, void *data)"
+_WORDS = ("double", "double *", "int64", "void *")  # of its result and arguments
+_CALLS_PYTHON = 4  # flag of functions of ctypes.PyDLL, which must hold the interpreter lock
+_CtypesFunction: Any = ctypes._CFuncPtr  # type: ignore[attr-defined]
+
+
+def is_c_function(function: Any) -> bool:
+    """Whether it is a pointer to a function, of a kind known here."""
+    return (
+        isinstance(function, CFunc | _CtypesFunction)
+        or is_low_level_callable(function)
+        or (_is_cffi(function) and _cffi().typeof(function).kind == "function")
+    )
+
+
+def is_low_level_callable(function: Any) -> bool:
+    """Whether it is a scipy.LowLevelCallable, which holds a pointer and its data."""
+    return type(function).__name__ == "LowLevelCallable" and hasattr(function, "user_data")
+
+
+def name_of_function(function: Any) -> str:
+    """A name for reports and checkpoints."""
+    return str(getattr(function, "__name__", None) or type(function).__name__)
+
+
+# --- what a function declares ----------------------------------------------------------------------------------
+
+
+def require_prototype(function: Any) -> None:
+    """Raise TypeError if this is no pointer to a function, or one that declares another prototype."""
+    declared = _declared(function)
+    if declared is None:
+        return
+    fits = (
+        len(declared) == len(_WORDS)
+        and declared[0] == "double"
+        and declared[1] in ("double *", "void *")
+        and declared[2] == "int64"
+        and declared[3].endswith("*")
+    )
+    if not fits:
+        advice = "; ctypes takes int for the result until restype = ctypes.c_double is set" * (declared[0] == "int32")
+        raise TypeError(
+            f"function is declared as {declared[0]} f({', '.join(declared[1:])}); need {PROTOTYPE}{advice}."
+        )
+
+
+def _declared(function: Any) -> tuple[str, ...] | None:
+    """Result and arguments in the words of C, or None if nothing is declared."""
+    if isinstance(function, CFunc):
+        signature = function._sig  # type: ignore[attr-defined]
+        return tuple(_numba_word(kind) for kind in (signature.return_type, *signature.args))
+    if isinstance(function, _CtypesFunction):
+        return _declared_to_ctypes(function)
+    if _is_cffi(function):
+        kind = _cffi().typeof(function)
+        if kind.kind == "function":
+            return tuple(_cffi_word(part) for part in (kind.result, *kind.args))
+    if type(function).__name__ == "PyCapsule":
+        return None
+    raise TypeError(
+        f"function is a {type(function).__name__}; need a pointer to a C function of ctypes, cffi, "
+        f"scipy.LowLevelCallable or numba.cfunc (for a function of a cffi module, ffi.addressof(lib, 'name'))."
+    )
+
+
+def _declared_to_ctypes(function: Any) -> tuple[str, ...]:
+    if function._flags_ & _CALLS_PYTHON:
+        raise TypeError("function is of ctypes.PyDLL, which needs the interpreter lock; load it with ctypes.CDLL.")
+    arguments = _WORDS[1:] if function.argtypes is None else tuple(map(_ctypes_word, function.argtypes))
+    return (_ctypes_word(function.restype), *arguments)
+
+
+def _numba_word(kind: Any) -> str:
+    if isinstance(kind, types.CPointer):
+        return f"{_numba_word(kind.dtype)} *"
+    if isinstance(kind, types.Integer):
+        return f"int{kind.bitwidth}"
+    return {types.voidptr: "void *", types.float64: "double"}.get(kind, str(kind))
+
+
+def _ctypes_word(kind: Any) -> str:
+    if kind is None or kind is ctypes.c_double:
+        return "void" if kind is None else "double"
+    if isinstance(kind, type) and issubclass(kind, ctypes._Pointer):
+        return f"{_ctypes_word(kind._type_)} *"
+    if isinstance(kind, type) and issubclass(kind, ctypes._SimpleCData):
+        code = kind._type_  # type: ignore[attr-defined]
+        if code in "PzZ":
+            return "void *"
+        return f"int{8 * ctypes.sizeof(kind)}" if code in "bBhHiIlLqQ" else kind.__name__
+    dtype = getattr(kind, "_dtype_", None)  # of numpy.ctypeslib.ndpointer
+    return "double *" if dtype == np.float64 else f"{dtype or getattr(kind, '__name__', kind)} *"
+
+
+def _cffi_word(kind: Any) -> str:
+    if kind.kind == "pointer":
+        return f"{_cffi_word(kind.item)} *"
+    if kind.kind == "primitive" and kind.cname not in ("float", "double", "long double"):
+        return f"int{8 * _cffi().sizeof(kind)}"
+    return str(kind.cname)
+
+
+# --- where a pointer points ------------------------------------------------------------------------------------
+
+
+def address_of_function(function: Any) -> int:
+    """Where the code is; the function must be kept alive."""
+    if isinstance(function, CFunc):
+        return function.address or 0
+    if isinstance(function, _CtypesFunction):
+        return ctypes.cast(function, ctypes.c_void_p).value or 0
+    return _address_in_cffi(function) if _is_cffi(function) else _address_in_capsule(function)
+
+
+def address_of_data(data: Any) -> int:
+    """What a function gets as its ``void *``; the data must be kept alive."""
+    if data is None:
+        return 0
+    if isinstance(data, np.ndarray):
+        return _address_of_array(data)
+    if isinstance(data, int) and not isinstance(data, bool):
+        return data
+    if isinstance(data, ctypes._Pointer | ctypes.c_void_p):
+        return ctypes.cast(data, ctypes.c_void_p).value or 0
+    if isinstance(data, ctypes.Structure | ctypes.Union | ctypes.Array | ctypes._SimpleCData):
+        return ctypes.addressof(data)
+    if _is_cffi(data) and _cffi().typeof(data).kind in ("pointer", "array"):
+        return _address_in_cffi(data)
+    if type(data).__name__ == "PyCapsule":
+        return _address_in_capsule(data)
+    raise TypeError(
+        f"data is a {type(data).__name__}; need an array, a ctypes object or pointer, a cffi pointer, an address "
+        f"or None."
+    )
+
+
+def _address_of_array(data: NDArray[Any]) -> int:
+    if not data.flags.c_contiguous:
+        raise ValueError("data is an array that is not C-contiguous; pass numpy.ascontiguousarray(data).")
+    return data.ctypes.data
+
+
+def _address_in_capsule(capsule: Any) -> int:
+    get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    get_name.restype, get_name.argtypes = ctypes.c_char_p, (ctypes.py_object,)
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+    return get_pointer(capsule, get_name(capsule)) or 0
+
+
+def _is_cffi(value: Any) -> bool:
+    return "_cffi_backend" in sys.modules and isinstance(value, sys.modules["_cffi_backend"]._CDataBase)
+
+
+def _cffi() -> Any:
+    return sys.modules["_cffi_backend"].FFI()
+
+
+def _address_in_cffi(pointer: Any) -> int:
+    return int(_cffi().cast("uintptr_t", pointer))

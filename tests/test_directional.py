@@ -1,0 +1,378 @@
+"""check_directional: fused passes against slow twins, right gradients, planted errors found and named."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numba as nb
+import numpy as np
+import problems
+import pytest
+from naive import norm
+
+from fastgrad import Verdict
+from fastgrad import _direction_kernels as kernels
+from fastgrad import _probes as probes
+from fastgrad._directions import measure
+from fastgrad._grid import scramble
+from fastgrad._inputs import point_array
+from fastgrad._intervals import chi_square_quantile, proportion_bounds
+from fastgrad._ladder import pick_step, table_noise
+from fastgrad._objective import prepare
+from fastgrad._probes import Prober, Scaling, chunk_borders, key_of
+from fastgrad.cli import main
+from fastgrad.directional import check_directional
+
+N = 6 * kernels.CHUNK + 100
+MASK = (1 << 64) - 1
+
+
+def rosenbrock(n: int = N, seed: int = 0):
+    x = 1.0 + 0.3 * np.random.default_rng(seed).normal(size=n)
+    return x, problems.rosenbrock_gradient(x)
+
+
+def prober(x, analytical, f=problems.rosenbrock_f, threads=1, limit=None):
+    point = point_array(x)
+    return Prober(prepare(f, point, ()), point, analytical, threads=threads, limit=limit)
+
+
+def scaling(x, borders=((0, 5000), (5000, N)), typical=0.9, cutoff=0.9):
+    start = chunk_borders(list(borders))
+    return Scaling("test", x, start, np.full(start.size - 1, typical), np.full(start.size - 1, cutoff))
+
+
+# ------------------------------------------------------------------------------------------ directions, from a hash
+
+
+def slow_weight(key: int, i: int) -> float:
+    """The weight as its definition says, in Python integers."""
+    bits = scramble((key + i * 0x9E3779B97F4A7C15) & MASK) >> 32
+    u = (bits - (1 << 32) if bits >= 1 << 31 else bits) / 2**31
+    return (math.copysign(0.5, u) + u) / math.sqrt(13.0 / 12.0)
+
+
+def test_components_are_those_of_the_definition():
+    x = np.array([2.0, -0.5, 0.0, 1.0])
+    found = scaling(x, borders=((0, 4),)).components(key_of(7, 1), np.arange(4))
+    scale = [2.0, 0.9, 0.9, 1.0]
+    expected = [s * slow_weight(key_of(7, 1), i) for i, s in enumerate(scale)]
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+def test_weights_have_the_moments_of_a_sign_times_a_uniform_size():
+    n = 200_000
+    ones = Scaling("test", np.ones(n), np.array([0, n]), np.ones(1), np.zeros(1))
+    w = ones.components(key_of(1, 2), np.arange(n))
+    other = ones.components(key_of(1, 3), np.arange(n))
+    assert np.abs(w).min() > 0.48 and np.abs(w).max() < 1.4412
+    assert abs(w.mean()) < 0.01 and abs((w**2).mean() - 1.0) < 0.005
+    assert abs((w * other).mean()) < 0.01  # another key is another direction
+    assert abs((w[1:] * w[:-1]).mean()) < 0.01
+
+
+def test_keys_differ_by_seed_and_purpose():
+    keys = {key_of(seed, a, b) for seed in (0, 1, 2) for a in range(10) for b in range(10)}
+    assert len(keys) == 300
+
+
+# -------------------------------------------------------------------------------------- fused passes and slow twins
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("span", [(0, N), (1000, 1001), (900, 2200), (4990, 5010), (5000, N)])
+def test_a_pair_is_the_slow_difference(span, coded):
+    x, g = rosenbrock()
+    lo, hi = span
+    key, step, s = key_of(3, 4), 1e-3, scaling(x)
+    pair = prober(x, g).pairs(s, [key], np.array([step]), [span], coded=coded)
+    v = np.zeros(N)
+    v[lo:hi] = s.components(key, np.arange(lo, hi))
+    if coded:
+        v *= (np.arange(N) - 0.5 * (lo + hi - 1)) / max(0.5 * (hi - lo), 1.0)
+    above, below = x + step * v, x - step * v
+    assert pair.above[0] == pytest.approx(problems.rosenbrock_f(above), rel=1e-13)
+    assert pair.below[0] == pytest.approx(problems.rosenbrock_f(below), rel=1e-13)
+    assert pair.product[0] == pytest.approx(math.fsum(g * (above - below)), rel=1e-12, abs=1e-12)
+    assert pair.square[0] == pytest.approx(norm(g * v) ** 2, rel=1e-12)
+
+
+def test_the_points_of_a_pass_are_restored():
+    x, g = rosenbrock()
+    p = prober(x, g, threads=min(2, nb.config.NUMBA_NUM_THREADS))
+    p.pairs(scaling(x), [1, 2, 3], np.full(3, 1e-3), [(0, N), (0, 10), (5000, 6000)])
+    assert (p._rows[:, :N] == x).all()
+
+
+@pytest.mark.skipif(nb.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+@pytest.mark.parametrize("limit_of_rows", [1 << 40, 0])  # lanes with a point each; threads within each pass
+def test_values_and_sums_are_the_same_to_the_bit_for_any_threads(monkeypatch, limit_of_rows):
+    x, g = rosenbrock()
+    keys, steps = [key_of(0, k) for k in range(5)], np.full(5, 1e-4)
+    one = prober(x, g, threads=1).pairs(scaling(x), keys, steps)
+    monkeypatch.setattr(probes, "_MOST_BYTES_OF_ROWS", limit_of_rows)
+    two = prober(x, g, threads=2).pairs(scaling(x), keys, steps)
+    for name in ("above", "below", "product", "square"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_sums_do_not_lose_what_cancels():
+    x = np.ones(N)
+    a = np.zeros(N)
+    a[0], a[1], a[N - 1] = 1e15, 1.0, -1e15
+    start = chunk_borders([(0, N)])
+    ones = Scaling("test", x, start, np.ones(start.size - 1), np.zeros(start.size - 1))
+    pair = prober(x, a).pairs(ones, [5], np.array([0.25]))
+    w = ones.components(5, np.arange(N))
+    v = 2.0 * ((x - 0.25 * w) - x)
+    assert pair.product[0] == pytest.approx(-math.fsum(a * v), abs=2.0)
+
+
+# ---------------------------------------------------------------------------------------------- arithmetic of bars
+
+
+def test_the_estimate_is_free_of_cubic_truncation():
+    value, slope = 1.0, 0.25
+
+    def line(t):
+        return value + 0.7 * t - 0.3 * t**2 + 5.0 * t**3
+
+    t = np.array([1.0, 2.0, 4.0]) * 1e-2
+    around = np.array([line(s) for s in t]), np.array([line(-s) for s in t]), 2 * t * slope, np.ones(3)
+    d = measure(1, 1e-2, value, around, 1e-16, 2.2e-16)
+    assert d.estimate == pytest.approx(0.45, abs=1e-12)
+    assert d.is_flagged and not d.is_kinked
+
+
+def test_an_absolute_value_is_seen_as_a_kink():
+    t = np.array([1.0, 2.0, 4.0]) * 1e-2
+    f = np.abs(t + 0.003), np.abs(-t + 0.003)
+    d = measure(1, 1e-2, 0.003, (*f, 2 * t, np.ones(3)), 1e-16, 2.2e-16)
+    assert d.is_flagged and d.is_kinked
+
+
+def test_the_ladder_balances_noise_and_truncation():
+    step = np.exp2(np.arange(-24.0, -1.0, 2.0))
+    rng = np.random.default_rng(0)
+    noise = 1e-10
+    above, below = (np.sin(1.0 + s * step) + noise * rng.normal(size=step.size) for s in (1, -1))
+    t, sigma = pick_step(np.sin(1.0), step, above, below, 2 * step * np.cos(1.0), noise)
+    assert 1e-3 < t < 0.07
+    assert noise <= sigma < 4 * noise
+
+
+def test_a_grid_of_values_raises_the_noise():
+    step = np.exp2(np.arange(-24.0, -1.0, 2.0))
+    above, below = (np.float64(np.float32(np.sin(1.0 + s * step))) for s in (1, -1))
+    _, sigma = pick_step(np.float64(np.float32(np.sin(1.0))), step, above, below, 2 * step * np.cos(1.0), 1e-16)
+    assert sigma > 1e-8
+
+
+def test_noise_of_a_table_is_that_of_its_values():
+    rng = np.random.default_rng(1)
+    t = 1e-8 * np.arange(1, 5)
+    sigmas = [table_noise(1.0, *(1.0 + s * t + 1e-10 * rng.normal(size=4) for s in (1, -1))) for _ in range(200)]
+    assert 0.7e-10 < np.median(sigmas) < 2e-10
+
+
+@pytest.mark.parametrize(
+    ("probability", "freedom", "expected"),
+    [(0.005, 8, 1.3444130870), (0.995, 8, 21.954954991), (0.5, 1, 0.4549364231), (0.995, 100, 140.16948944)],
+)
+def test_chi_square_quantiles(probability, freedom, expected):
+    assert chi_square_quantile(probability, freedom) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "expected"),
+    [(3, 24, (0.01459225, 0.38726471)), (24, 24, (0.80190653, 1.0)), (0, 24, (0.0, 0.19809347))],
+)
+def test_bounds_of_a_proportion(hits, trials, expected):
+    assert proportion_bounds(hits, trials) == pytest.approx(expected, abs=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------ right gradients
+
+
+def check_problem(problem, gradient=None, **options):
+    right = np.asarray(problem.gradient(problem.x, *problem.args), dtype=np.float64)
+    return check_directional(
+        problem.f, problem.x, right if gradient is None else gradient, args=problem.args, threads=1, **options
+    )
+
+
+# Coordinates that span 24 decades, and an f whose square overflows: no direction can tell, and none may accuse.
+BEYOND = {"sines", "exponentials"}
+
+
+@pytest.mark.parametrize("build", problems.BUILDERS, ids=lambda build: build.__name__)
+def test_a_right_gradient_matches(build):
+    problem = build()
+    verdicts = {check_problem(problem, rng=seed).verdict for seed in range(6)}
+    assert verdicts == {Verdict.INCONCLUSIVE if build.__name__ in BEYOND else Verdict.MATCH}
+
+
+def test_a_right_gradient_takes_130_evaluations_for_any_n():
+    for n in (100, 10_000):
+        x, g = rosenbrock(n)
+        result = check_directional(problems.rosenbrock_f, x, g, threads=1)
+        assert result.evaluations == 130
+        assert result.relative_error < 1e-10 and result.smallest_error < 1e-8
+
+
+def test_a_kink_at_x_is_no_mismatch():
+    @nb.njit
+    def f(x):
+        return np.abs(x).sum()
+
+    x = np.zeros(50)
+    result = check_directional(f, x, np.ones(50), threads=1)
+    assert result.verdict is Verdict.INCONCLUSIVE and "kink" in result.reason
+
+
+def test_single_precision_inside_f_is_noise():
+    @nb.njit
+    def f(x):
+        total = np.float32(0.0)
+        for value in x:
+            total += np.float32(value) ** 2
+        return np.float64(total)
+
+    x = np.random.default_rng(0).normal(size=1000)
+    result = check_directional(f, x, 2 * x, threads=1)
+    assert result.verdict is not Verdict.MISMATCH
+    assert result.smallest_error > 1e-4
+
+
+# ------------------------------------------------------------------------------------------------- planted errors
+
+
+@pytest.mark.parametrize("build", [b for b in problems.BUILDERS if b.__name__ not in BEYOND], ids=lambda b: b.__name__)
+def test_a_wrong_sign_everywhere_is_named(build):
+    problem = build()
+    right = np.asarray(problem.gradient(problem.x, *problem.args), dtype=np.float64)
+    result = check_problem(problem, -right)
+    assert result.verdict is Verdict.MISMATCH
+    assert [cause.kind for cause in result.causes] == ["sign"]
+    assert result.unexplained is None
+
+
+def test_the_interval_of_e_holds_the_true_error():
+    x, g = rosenbrock(4000)
+    size = np.maximum(np.abs(x), np.median(np.abs(x)))
+    error = 1e-3 * np.random.default_rng(1).normal(size=x.size) * np.abs(g)
+    true = norm(size * error) / norm(size * g)
+    inside = 0
+    for seed in range(50):
+        result = check_directional(problems.rosenbrock_f, x, g + error, rng=seed, localise=False, threads=1)
+        assert result.verdict is Verdict.MISMATCH and not result.components
+        inside += result.interval[0] <= true <= result.interval[1]
+    assert inside >= 47
+
+
+def test_a_gradient_in_single_precision_is_inexact_but_within_rtol():
+    x, g = rosenbrock(20_000)
+    rounded = g.astype(np.float32).astype(np.float64)
+    result = check_directional(problems.rosenbrock_f, x, rounded, threads=1)
+    assert result.verdict is Verdict.MATCH
+    assert [cause.kind for cause in result.causes] == ["float32"]
+    strict = check_directional(problems.rosenbrock_f, x, rounded, rtol=1e-9, threads=1)
+    assert strict.verdict is Verdict.MISMATCH
+
+
+def test_a_gradient_that_is_not_finite_is_wrong():
+    x, g = rosenbrock(100)
+    g[17] = np.nan
+    result = check_directional(problems.rosenbrock_f, x, g, threads=1)
+    assert result.verdict is Verdict.MISMATCH and "x[17]" in result.reason
+
+
+# ------------------------------------------------------------------------------------------------------ the result
+
+
+@pytest.mark.skipif(nb.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+def test_no_result_depends_on_the_threads():
+    x, g = rosenbrock()
+    g[[5, 6000]] *= 1.2
+    results = [check_directional(problems.rosenbrock_f, x, g, threads=threads) for threads in (1, 2)]
+    first, second = (replace(r, elapsed=0.0, threads=0, executor="").to_dict() for r in results)
+    assert first == second
+
+
+def test_a_report_fits_the_terminal_and_json():
+    x, g = rosenbrock(2000)
+    g[100:150] *= 3
+    result = check_directional(problems.rosenbrock_f, x, g, blocks={"first": 500, "second": (30, 50)}, threads=1)
+    assert max(len(line) for line in str(result).splitlines()) <= 80
+    assert "first" in str(result) and "MISMATCH" in str(result)
+    assert json.loads(json.dumps(result.to_dict()))["verdict"] == "mismatch"
+    assert "mismatch" in repr(result)
+
+
+def test_a_limit_on_evaluations_is_kept():
+    x, g = rosenbrock()
+    g[np.random.default_rng(0).choice(N, 60, replace=False)] *= 1.5
+    result = check_directional(problems.rosenbrock_f, x, g, max_evaluations=250, threads=1)
+    assert result.evaluations <= 250
+    assert result.verdict is Verdict.MISMATCH and result.unexplained
+    few = check_directional(problems.rosenbrock_f, x, g, max_evaluations=100, threads=1)
+    assert few.verdict is Verdict.INCONCLUSIVE and few.evaluations <= 100
+
+
+def test_a_scale_of_the_users_is_used():
+    x = np.zeros(200)
+
+    @nb.njit
+    def f(x):
+        return (np.sin(1e6 * x)).sum()
+
+    result = check_directional(f, x, np.full(200, 1e6), scale=1e-6, threads=1)
+    assert result.verdict is Verdict.MATCH and result.scale == "given scale"
+
+
+def test_a_float32_x_is_checked_in_double_precision():
+    x, _ = rosenbrock(1000)
+    x = x.astype(np.float32)
+    result = check_directional(problems.rosenbrock_f, x, problems.rosenbrock_gradient, threads=1)
+    assert result.verdict is Verdict.MATCH and result.smallest_error < 1e-4
+
+
+MODEL = """
+import numba, numpy as np
+
+@numba.njit
+def f(x):
+    return (x ** 4).sum()
+
+def gradient(x):
+    g = 4 * x ** 3
+    g[7] += 1.0
+    return g
+"""
+
+
+def test_the_command_line_runs_it(tmp_path, capsys):
+    (tmp_path / "model.py").write_text(MODEL)
+    np.save(tmp_path / "x.npy", np.linspace(1.0, 2.0, 500))
+    names = [f"{tmp_path}/model.py:{name}" for name in ("f", "gradient")]
+    assert main(["directional", *names, "--at", f"{tmp_path}/x.npy", "--seed", "3"]) == 1
+    assert "x[7]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"directions": 1}, ValueError, "directions is 1; need 4 or more"),
+        ({"directions": 8.0}, TypeError, "directions is 8.0; need a whole number"),
+        ({"rng": "seed"}, TypeError, "rng is 'seed'; need a whole number or a numpy"),
+        ({"rtol": -1.0}, ValueError, "rtol is -1.0"),
+        ({"scale": 0.0}, ValueError, "not positive and finite"),
+        ({"max_evaluations": 3}, ValueError, "max_evaluations is 3; need 100 or more"),
+    ],
+)
+def test_unusable_arguments_are_refused(options, error, text):
+    x, g = rosenbrock(100)
+    with pytest.raises(error, match=text):
+        check_directional(problems.rosenbrock_f, x, g, **options)

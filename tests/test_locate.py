@@ -1,0 +1,253 @@
+"""Location: the tree on a virtual meter, and planted errors of many shapes found, located exactly, and named."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+import problems
+import pytest
+
+from fastgrad import Verdict
+from fastgrad._probes import Scaling, key_of
+from fastgrad._structure import is_interval, separating
+from fastgrad._tree import TreeSearch
+from fastgrad.directional import check_directional
+
+# ------------------------------------------------------------------------------------------------------- the tree
+
+
+class VirtualMeter:
+    """Scaled errors that are known, seen through noise of a sixth of the bar."""
+
+    def __init__(self, n: int, errors: dict[int, float], bar: float, seed: int) -> None:
+        self.errors, self.bar, self.evaluations = errors, bar, 0
+        self._ones = Scaling("test", np.ones(n), np.array([0, n]), np.ones(1), np.zeros(1))
+        self._rng = np.random.default_rng(seed)
+        self.key = 0
+
+    def weights(self, index):
+        return self._ones.components(self.key, index)
+
+    def moment(self, lo, hi, *, coded):
+        self.evaluations += 2
+        index = np.array([i for i in sorted(self.errors) if lo <= i < hi], dtype=np.int64)
+        w = self.weights(index)
+        if coded:
+            w = w * (index - 0.5 * (lo + hi - 1)) / max(0.5 * (hi - lo), 1.0)
+        return float(w @ np.array([self.errors[int(i)] for i in index])) + self._noise()
+
+    def error(self, i):
+        self.evaluations += 2
+        return self.errors.get(i, 0.0) + self._noise()
+
+    def _noise(self) -> float:
+        return self.bar / 6.0 * self._rng.standard_normal()
+
+
+def search(n, errors, bar, seed):
+    meter, found, rng = VirtualMeter(n, errors, bar, seed), {}, np.random.default_rng(seed)
+    for number in range(6):
+        meter.key = key_of(seed, number)
+        if not TreeSearch(meter, found, rng, lambda count: meter.evaluations > 20_000).run(0, n):
+            break
+    return set(found), meter.evaluations
+
+
+@pytest.mark.parametrize(
+    ("n", "count", "bar", "most"),
+    [(1000, 1, 1e-4, 20), (1_000_000, 1, 1e-4, 25), (1_000_000, 1, 1e-2, 45), (100_000, 10, 1e-4, 170)],
+)
+def test_wrong_components_are_found_exactly_and_cheaply(n, count, bar, most):
+    spent = []
+    for seed in range(40):
+        index = np.random.default_rng(seed).choice(n, count, replace=False)
+        found, evaluations = search(n, dict.fromkeys(index.tolist(), 1.0), bar, seed)
+        assert found == set(index.tolist())
+        spent.append(evaluations)
+    assert np.median(spent) <= most
+
+
+@pytest.mark.parametrize("pair", [(10, 11), (10, 900_000), (499_999, 500_000)])
+def test_two_errors_that_cancel_are_both_found(pair):
+    for seed in range(20):
+        assert search(1_000_000, {pair[0]: 1.0, pair[1]: -1.0}, 1e-4, seed)[0] == set(pair)
+
+
+def test_nothing_is_found_where_nothing_is():
+    assert all(search(100_000, {}, 1e-4, seed)[0] == set() for seed in range(100))
+
+
+def test_an_interval_full_of_errors_is_reported_not_opened():
+    errors = {i: 1.0 + 0.01 * i for i in range(200, 600)}
+    meter = VirtualMeter(1000, errors, 1e-4, 1)
+    meter.key = key_of(1, 1)
+    tree = TreeSearch(meter, {}, np.random.default_rng(1), lambda count: meter.evaluations > 20_000)
+    tree.run(0, 1000)
+    assert tree.dense
+    assert meter.evaluations < 2000
+
+
+def test_a_spent_budget_leaves_intervals_open():
+    errors = dict.fromkeys(range(0, 100_000, 1000), 1.0)
+    meter = VirtualMeter(100_000, errors, 1e-4, 1)
+    meter.key = key_of(1, 1)
+    tree = TreeSearch(meter, {}, np.random.default_rng(1), lambda count: meter.evaluations > 60)
+    assert tree.run(0, 100_000)
+    assert tree.open and meter.evaluations < 80
+
+
+# ------------------------------------------------------------------------------------------------ regular places
+
+
+def test_places_separate_wrong_from_right_samples():
+    k = np.arange(60)
+    wrong = k % 6 == 5
+    texts = [p.text for p in separating(k[wrong], k[~wrong], (10, 6))]
+    assert texts == ["the last column", "entries k with k % 6 == 5"]
+    assert list(separating(k[:2], k[2:], (10, 6))) == []  # too few
+    assert is_interval(np.arange(20, 30), np.array([1, 2, 50])) and not is_interval(k[::2], k[1::2])
+
+
+# ------------------------------------------------------------------------------------------------ planted errors
+
+N = 50_000
+BLOCKS = {"first": 20_000, "W": (100, 100), "last": 20_000}
+W = slice(20_000, 30_000)
+
+
+@pytest.fixture(scope="module")
+def case():
+    x = 1.0 + 0.3 * np.random.default_rng(0).normal(size=N)
+    return x, problems.rosenbrock_gradient(x)
+
+
+def check(x, gradient, **options):
+    return check_directional(problems.rosenbrock_f, x, gradient, threads=1, **options)
+
+
+def accused(result):
+    return sorted(row.index[0] for row in result.components)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_wrong_component_is_located(case, seed):
+    x, g = case
+    k = int(np.random.default_rng(seed).integers(N))
+    a = g.copy()
+    a[k] += np.median(np.abs(g))
+    result = check(x, a, rng=seed)
+    assert result.verdict is Verdict.MISMATCH
+    assert accused(result) == [k]
+    assert result.components[0].numerical == pytest.approx(g[k], abs=2 * result.components[0].uncertainty)
+    assert result.unexplained is None
+    assert result.evaluations <= 250
+
+
+def test_ten_wrong_components_are_located(case):
+    x, g = case
+    k = np.random.default_rng(1).choice(N, 10, replace=False)
+    a = g.copy()
+    a[k] += np.median(np.abs(g))
+    result = check(x, a)
+    assert accused(result) == sorted(k.tolist())
+    assert result.evaluations <= 500
+
+
+def test_a_pair_that_cancels_in_sum_is_located(case):
+    x, g = case
+    a = g.copy()
+    a[[300, 40_000]] += [1.0, -1.0]
+    assert accused(check(x, a)) == [300, 40_000]
+
+
+def test_many_scattered_errors_are_summarised(case):
+    x, g = case
+    rng = np.random.default_rng(2)
+    wrong = rng.random(N) < 0.1
+    a = np.where(wrong, g * rng.normal(size=N), g)
+    result = check(x, a)
+    assert result.verdict is Verdict.MISMATCH
+    assert wrong[accused(result)].all()
+    (block,) = result.blocks
+    assert block.density is None or block.density[0] <= 0.1 <= block.density[1]
+    assert result.unexplained
+
+
+def test_a_stretch_of_doubled_entries_is_bounded_exactly(case):
+    x, g = case
+    a = g.copy()
+    a[10_000:22_345] *= 2
+    result = check(x, a)
+    assert result.blocks[0].place == "entries 10000..22344"
+    assert [(c.kind, c.parameter) for c in result.causes] == [("factor", 2.0)]
+    assert "entries 10000..22344" in result.causes[0].sentence
+    assert result.unexplained is None
+
+
+def test_every_second_entry_negated_is_a_pattern(case):
+    x, g = case
+    a = g.copy()
+    a[1::2] *= -1
+    result = check(x, a)
+    assert result.blocks[0].place == "entries k with k % 2 == 1"
+    assert [c.kind for c in result.causes] == ["sign"]
+
+
+def test_a_factor_of_the_whole_gradient_is_named(case):
+    x, g = case
+    result = check(x, g / 3.0, constants={"batch": 3.0})
+    assert [(c.kind, round(c.parameter, 9)) for c in result.causes] == [("factor", round(1 / 3.0, 9))]
+    assert "batch" in result.causes[0].sentence
+    assert result.unexplained is None and result.evaluations < 250
+
+
+def test_a_missing_regulariser_is_named(case):
+    x, _ = case
+
+    @nb.njit
+    def f(x):
+        return problems.rosenbrock_f(x) + 0.5 * 3.0 * (x * x).sum()
+
+    result = check_directional(f, x, problems.rosenbrock_gradient(x), constants={"lam": 3.0}, threads=1)
+    assert result.verdict is Verdict.MISMATCH
+    assert [(c.kind, c.parameter) for c in result.causes] == [("proportional to x", 3.0)]
+    assert "lam" in result.causes[0].sentence
+
+
+PLANTED = {
+    "sign": (lambda a: -a, "sign"),
+    "factor": (lambda a: 2.0 * a, "factor"),
+    "transpose": (lambda a: a.reshape(100, 100).T.ravel(), "transpose"),
+    "zero": (lambda a: 0.0 * a, "zero"),
+    "shift": (lambda a: np.roll(a, 1), "shift"),
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_the_bug_of_a_block_is_located_and_named(case, bug):
+    x, g = case
+    change, kind = PLANTED[bug]
+    a = g.copy()
+    a[W] = change(g[W])
+    result = check(x, a, blocks=BLOCKS)
+    assert result.verdict is Verdict.MISMATCH
+    assert [block.name for block in result.blocks] == ["W"]
+    assert [c.kind for c in result.causes] == [kind]
+    assert "W" in result.causes[0].sentence
+
+
+def test_swapped_blocks_are_named(case):
+    x, g = case
+    a = np.concatenate([g[30_000:], g[W], g[:20_000]])
+    result = check(x, a, blocks=BLOCKS)
+    assert {block.name for block in result.blocks} == {"first", "last"}
+    assert [c.kind for c in result.causes] == ["swapped blocks"]
+
+
+def test_errors_without_a_law_get_no_name(case):
+    x, g = case
+    a = g.copy()
+    a[W] *= 1.0 + 0.3 * np.random.default_rng(5).normal(size=10_000)
+    result = check(x, a, blocks=BLOCKS)
+    assert result.verdict is Verdict.MISMATCH and [block.name for block in result.blocks] == ["W"]
+    assert result.causes == () and result.unexplained

@@ -1,0 +1,406 @@
+"""Executors: really run, and every number the same to the bit as on one thread."""
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import numba as nb
+import numpy as np
+import pytest
+from remote_cases import CASES, asleep, asleep_gradient, check, difference, narrow, narrow_gradient
+
+import fastgrad
+from fastgrad import _remote
+
+HAZARDS = Path(__file__).parent / "hazards"
+SLOW_X = np.linspace(1.0, 2.0, 300)
+
+
+def check_slow(microseconds=1000, x=SLOW_X, **options):
+    return fastgrad.check_gradient(asleep, x, asleep_gradient, args=(microseconds,), **options)
+
+
+def spawned(workers=2):
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+@pytest.fixture(scope="module")
+def threads():
+    with ThreadPoolExecutor(3) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with spawned() as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def loky():
+    pool = pytest.importorskip("loky").get_reusable_executor(2)
+    yield pool
+    pool.shutdown()
+
+
+@pytest.fixture(scope="module")
+def dask_client():
+    """A scheduler and two worker processes, on loopback."""
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def dask(dask_client):
+    return dask_client.get_executor()
+
+
+@pytest.fixture(scope="module")
+def on_one_thread():
+    return {name: check(**options, threads=1) for name, options in CASES.items()}
+
+
+# --- the same numbers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", ["threads", "processes", "loky", "dask"])
+def test_every_executor_gives_the_same_bits(kind, case, request, on_one_thread):
+    executor = request.getfixturevalue(kind)
+    result = check(**CASES[case], executor=executor)
+    assert difference(result, on_one_thread[case]) == []
+    assert result.executor == type(executor).__name__
+    assert result.threads == (3 if kind == "threads" else 2)
+
+
+def test_the_comparison_can_fail(on_one_thread):
+    assert "numerical_grad" in difference(on_one_thread["match"], on_one_thread["closer looks at all"])
+    assert "verdict" in difference(on_one_thread["match"], on_one_thread["mismatch"])
+
+
+def test_mpi_gives_the_same_bits():
+    pytest.importorskip("mpi4py")
+    if shutil.which("mpiexec") is None:
+        pytest.skip("needs mpiexec")
+    command = ["mpiexec", "-n", "3", sys.executable, "-m", "mpi4py.futures", HAZARDS / "on_mpi.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{name}: same (MPIPoolExecutor, 2)" for name in CASES]
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------
+
+
+class Counting(Executor):
+    """Passes tasks on and keeps their sizes, as they travel, and their futures."""
+
+    def __init__(self, executor):
+        self._executor, self._max_workers = executor, executor._max_workers
+        self.sizes, self.futures = [], []
+
+    def submit(self, function, task):
+        self.sizes.append(len(pickle.dumps(task)))
+        self.futures.append(self._executor.submit(function, task))
+        return self.futures[-1]
+
+
+def test_x_is_sent_once_per_worker(processes):
+    x = np.linspace(1.0, 2.0, 20_000)
+    executor = Counting(processes)
+    assert fastgrad.check_gradient(narrow, x, narrow_gradient, executor=executor).passed
+    with_x = sum(size > x.nbytes for size in executor.sizes)
+    # A slow start of one worker can cost another copy, one for each task that waits for it at most.
+    assert 2 <= with_x <= 4
+    assert len(executor.sizes) > 3 * with_x
+    # All other tasks: a coordinate and a step for each difference, and some hundred bytes.
+    assert sum(executor.sizes) - with_x * x.nbytes < 16 * x.size + 2000 * len(executor.sizes)
+
+
+class Forgetful(Executor):
+    """Works at once, on what really travels, and loses its memory before every third task."""
+
+    _max_workers = 1
+
+    def __init__(self):
+        self.answers = []
+
+    def submit(self, function, task):
+        if len(self.answers) % 3 == 2:
+            _remote._thread.benches.clear()
+            assert task.key not in _remote._jobs
+        future = Future()
+        self.answers.append(function(pickle.loads(pickle.dumps(task))))
+        future.set_result(self.answers[-1])
+        return future
+
+
+def test_a_worker_that_has_forgotten_is_told_again(on_one_thread):
+    executor = Forgetful()
+    case = "closer looks at all"
+    assert difference(check(**CASES[case], executor=executor), on_one_thread[case]) == []
+    assert executor.answers.count(None) >= 3
+
+
+def test_a_worker_keeps_few_checks():
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(_remote._KEPT + 2):
+            check(executor=pool)
+        kept = pool.submit(lambda: list(_remote._thread.benches)).result()
+        assert len(kept) == _remote._KEPT
+        assert set(kept) <= set(_remote._jobs)
+    assert not set(kept) & set(_remote._jobs)  # x and the arguments go with the thread
+
+
+# --- workers that die -------------------------------------------------------------------------------------------
+
+
+def kill_once(pids):
+    """A progress function that kills the first of these processes when something has been done."""
+    left = list(pids)[:1]
+    return lambda done, total: os.kill(left.pop(), signal.SIGKILL) if left else None
+
+
+def test_a_broken_pool_reports_what_is_done_and_the_checkpoint_goes_on(tmp_path):
+    undisturbed = check_slow()
+    with spawned() as pool:
+        kill = kill_once([pool.submit(os.getpid).result()])
+        part = check_slow(executor=pool, checkpoint=tmp_path / "file", progress=kill)
+        assert 0.0 < part.coverage < 1.0
+        assert part.verdict is fastgrad.Verdict.INCONCLUSIVE
+        assert "before a broken pool (" in part.reason
+        again = check_slow(executor=pool)  # broken for good
+        assert again.coverage == 0.0
+    with ThreadPoolExecutor(2) as pool:
+        whole = check_slow(executor=pool, checkpoint=tmp_path / "file")
+    assert whole.evaluations < undisturbed.evaluations
+    assert set(difference(whole, undisturbed)) == {"evaluations"}
+
+
+def test_dask_gives_the_slices_of_a_killed_worker_to_another(dask_client):
+    pids = dask_client.run(os.getpid).values()
+    result = check_slow(executor=dask_client.get_executor(), progress=kill_once(pids))
+    assert difference(result, check_slow()) == []
+    assert set(dask_client.run(os.getpid).values()) != set(pids)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------
+
+
+@nb.njit
+def raising(x):
+    if x[2] > 3.0:
+        raise ValueError("the third coordinate is too hot")
+    return np.sum(x**2)
+
+
+@nb.njit
+def writing_to_x(x):
+    if x[2] != 3.0:
+        x[1] = 0.0
+    return np.sum(x**2)
+
+
+@nb.njit
+def writing_to_its_arguments(x, work):
+    if x[2] != 3.0:
+        work[0] += 1.0
+    return np.sum(x**2)
+
+
+def test_an_exception_of_f_arrives_as_it_is(processes):
+    with pytest.raises(ValueError, match="the third coordinate is too hot") as caught:
+        fastgrad.check_gradient(raising, [1.0, 2.0, 3.0], [2.0, 4.0, 6.0], executor=processes)
+    assert any("f raised at x + h, x[2] = 3.0" in note for note in caught.value.__notes__)
+
+
+def test_writing_to_x_is_noticed_in_a_worker(processes):
+    with pytest.raises(ValueError, match="f writes to x; need an f that only reads"):
+        fastgrad.check_gradient(writing_to_x, [1.0, 2.0, 3.0], [2.0, 4.0, 6.0], executor=processes)
+
+
+def test_writing_to_arguments_is_noticed_in_a_worker(processes):
+    work = np.zeros(3)
+    with pytest.raises(ValueError, match=r"f writes to args\[0\]"):
+        fastgrad.check_gradient(
+            writing_to_its_arguments, [1.0, 2.0, 3.0], [2.0, 4.0, 6.0], args=(work,), executor=processes
+        )
+    assert work[0] == 0.0
+
+
+@nb.njit
+def with_list(x, numbers):
+    return np.sum(x**2) * numbers[0]
+
+
+@pytest.mark.parametrize("kind", ["processes", "loky", "dask"])
+def test_an_argument_that_cannot_be_sent_is_named(kind, request):
+    executor = request.getfixturevalue(kind)
+    numbers = nb.typed.List([1.0])
+    with pytest.raises(TypeError) as caught:
+        fastgrad.check_gradient(with_list, [1.0, 2.0], [2.0, 4.0], args=(numbers,), executor=executor)
+    assert str(caught.value).startswith(f"args[0] cannot be sent to the workers of {type(executor).__name__} (")
+    assert "\n" not in str(caught.value)
+    assert difference(check(executor=executor), check()) == []  # and the executor goes on
+
+
+def test_threads_need_nothing_sent(threads):
+    numbers = nb.typed.List([1.0])
+    assert fastgrad.check_gradient(with_list, [1.0, 2.0], [2.0, 4.0], args=(numbers,), executor=threads).passed
+
+
+def test_an_executor_that_was_shut_down_is_an_error():
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown") as caught:
+        check(executor=pool)
+    assert caught.value.result.coverage == 0.0
+
+
+def test_an_executor_that_is_shut_down_leaves_what_was_found():
+    pool = ThreadPoolExecutor(2)
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown") as caught:
+        check_slow(executor=pool, progress=lambda done, total: pool.shutdown(wait=False))
+    assert 0.0 < caught.value.result.coverage < 1.0
+    assert "before an error of the executor ended the check" in caught.value.result.reason
+
+
+class Canceller(Executor):
+    """Cancels everything but its first task, as a cluster does that is taken down."""
+
+    _max_workers = 2
+
+    def __init__(self):
+        self._first = True
+
+    def submit(self, function, task):
+        future = Future()
+        if self._first:
+            future.set_result(function(task))
+        else:
+            future.cancel()
+        self._first = False
+        return future
+
+
+def test_cancelled_tasks_leave_what_was_found():
+    with pytest.raises(CancelledError) as caught:
+        check_slow(executor=Canceller())
+    assert 0.0 < caught.value.result.coverage < 1.0
+
+
+@pytest.mark.parametrize(
+    ("executor", "text"),
+    [(4, "executor is a int; need a concurrent.futures.Executor"), (ThreadPoolExecutor, "executor is a type; need")],
+)
+def test_what_is_no_executor_is_refused(executor, text):
+    with pytest.raises(TypeError, match=text):
+        check(executor=executor)
+
+
+def test_a_dask_client_is_told_how(dask_client):
+    with pytest.raises(TypeError, match=r"pass client.get_executor\(\)"):
+        check(executor=dask_client)
+
+
+def test_threads_and_executor_exclude_each_other(threads):
+    with pytest.raises(ValueError, match="both threads and executor"):
+        check(executor=threads, threads=2)
+
+
+# --- limits and interruptions -----------------------------------------------------------------------------------
+
+
+def test_a_time_limit_ends_a_long_check(threads):
+    result = check_slow(20_000, executor=threads, time_limit=0.5)
+    assert 0.0 < result.coverage < 1.0
+    assert "before the time limit of 0.5 s ended the check" in result.reason
+
+
+def test_progress_counts_up_to_all_first_evaluations(processes):
+    calls = []
+    check_slow(executor=processes, progress=lambda done, total: calls.append((done, total)))
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert calls[-1] == (600, 600)
+    assert len(calls) > 4
+
+
+def test_an_interruption_cancels_what_waits():
+    with ThreadPoolExecutor(2) as pool:
+        executor = Counting(pool)
+        check_slow(1)  # compiles
+        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt) as caught:
+            check_slow(20_000, executor=executor)
+        result = caught.value.result
+        assert 0.0 < result.coverage < 1.0
+        assert "before an interruption ended the check" in result.reason
+        assert any(future.cancelled() for future in executor.futures)
+        assert all(future.cancelled() or future.running() or future.done() for future in executor.futures)
+
+
+def test_a_terminal_interrupts_workers_too():
+    script = [sys.executable, HAZARDS / "interrupted_pool.py"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(script, start_new_session=True, **pipes) as process:
+        assert process.stdout.readline() == "progress\n"
+        os.killpg(process.pid, signal.SIGINT)
+        lines, errors = process.communicate(timeout=60)
+    assert lines.splitlines()[-1] == "part", errors
+    assert "ended the check" in lines
+
+
+def test_an_interruption_of_the_progress_function_keeps_the_result(threads):
+    def progress(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        check_slow(executor=threads, progress=progress)
+    assert 0.0 < caught.value.result.coverage < 1.0
+
+
+def test_what_progress_raises_is_the_users(threads):
+    executor = Counting(threads)
+    with pytest.raises(ZeroDivisionError):
+        check_slow(executor=executor, progress=lambda done, total: 1 / 0)
+    assert any(future.cancelled() for future in executor.futures)
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ["match", "mismatch", "closer looks at all", "float32"])
+def test_what_threads_began_processes_finish(tmp_path, processes, on_one_thread, case):
+    options = {**CASES[case], "checkpoint": tmp_path / "file"}
+    part = check(**options, indices=np.arange(0, 60, 3))
+    whole = check(**options, executor=processes)
+    assert set(difference(whole, on_one_thread[case])) <= {"evaluations"}
+    assert whole.evaluations < on_one_thread[case].evaluations
+    again = check(**options)
+    assert part.evaluations > 2
+    assert set(difference(again, whole)) <= {"evaluations"}
+    assert again.evaluations <= 4  # the trials
+
+
+def test_two_checks_at_once_need_two_files(tmp_path):
+    def progress(done, total):
+        with pytest.raises(ValueError, match="is in use by another check"):
+            check(checkpoint=tmp_path / "file")
+
+    assert check(checkpoint=tmp_path / "file", progress=progress).passed
+
+
+def test_a_header_cut_off_is_begun_anew(tmp_path):
+    check(checkpoint=tmp_path / "file")
+    data = (tmp_path / "file").read_bytes()
+    (tmp_path / "file").write_bytes(data[:20])
+    check(checkpoint=tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == data
