@@ -80,7 +80,10 @@ LAYERS = (
     Layer(
         "public names",
         ("__init__",),
-        ("judge", "causes", "foreign functions", "steps", "metric", "report", "sweep report", "checks"),
+        (
+            *("judge", "causes", "foreign functions", "steps", "metric"),
+            *("report", "sweep report", "directional reports", "checks"),
+        ),
     ),
     Layer("users", ("plotting", "_user_files", "cli", "__main__"), ("public names",)),
 )
