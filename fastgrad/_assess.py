@@ -28,6 +28,8 @@ from fastgrad._verdict import (
     INCONCLUSIVE,
     MATCH,
     MISMATCH,
+    NOISE_WIDTH,
+    ROUNDING,
     VERDICTS,
     Flag,
     Floats,
@@ -125,7 +127,7 @@ class Assessor:
             if self._judge_plain(index, first).size == 0:
                 return self._finish(first)
         self._settle_noise()
-        undecided = self._judge_plain(index, first)
+        undecided = self._accept_flat(self._judge_plain(index, first), first)
         self._look_closely(undecided, 1.0, automatic=False)
         return self._finish(first)
 
@@ -140,7 +142,7 @@ class Assessor:
             wanted = steps if steps is not None else self._automatic_steps(part, multiplier)
             add_differences(first, self.evaluator, wanted, part, self.bounds, self.setting.value / self.unit)
             seen = part[first.seen[part]]
-            undecided = self._judge_plain(seen, first)
+            undecided = self._accept_flat(self._judge_plain(seen, first), first)
             ratios = self._look_closely(undecided, multiplier, automatic=steps is None)
             if start and steps is None and 2 * len(ratios) > part.size:
                 # Most of it needed another step: the rule is off by a factor that the rest can use.
@@ -233,6 +235,30 @@ class Assessor:
             h, x = first.step[i], self.setting.x[i]
             self.known[i] = {float(x + h): high, float(x - h): low} if math.isfinite(high + low) else {}
         return index[open_][np.argsort(-judged.suspicion[open_], kind="stable")]
+
+    def _accept_flat(self, undecided: Index, first: FirstDifferences) -> Index:
+        """Accept zeros where f is the same to the bit at the first step and at a wide one; return the others.
+
+        Unused variables can be many, and need no search each; 2 evaluations.
+        """
+        setting, value = self.setting, self.setting.value / self.unit
+        flat = (setting.analytical == 0.0) & (first.above == value) & (first.below == value)
+        index = undecided[flat[undecided]]
+        wide = generic_steps(setting.x[index], setting.widest_step(index), index, 2, setting.grid)
+        good = np.asarray(setting.is_flat_enough(index, wide))
+        if self.bounds is not None:
+            low, high = setting.x[index] - wide, setting.x[index] + wide
+            good = good & (low >= self.bounds.lower[index]) & (high <= self.bounds.upper[index])
+        index, wide = index[good], wide[good]
+        found = self.evaluator.differences(index, wide)
+        same = (found.above == value) & (found.below == value)
+        constant = index[same]
+        self.result.verdict[constant] = MATCH
+        self.result.estimate[constant] = 0.0
+        self.result.bar[constant] = NOISE_WIDTH * ROUNDING * abs(setting.value) / wide[same]
+        self.result.step[constant] = wide[same]
+        self.result.flags[constant] = int(Flag.CONSTANT)
+        return undecided[~np.isin(undecided, constant)]
 
     def _look_closely(self, undecided: Index, multiplier: float, *, automatic: bool) -> list[float]:
         """Refine chunk by chunk; returns, for those that matched, how much wider their step was than the rule's."""

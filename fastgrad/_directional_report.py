@@ -67,7 +67,8 @@ class DirectionalCheck:
     threads : int
         Threads that worked.
     executor : str
-        How they ran: "prange", "threads", "serial" or "inside the passes".
+        How they ran: "prange", "threads", "serial", "inside f", "inside the passes", "python" or
+        "serial, f is not thread-safe".
     """
 
     verdict: Verdict

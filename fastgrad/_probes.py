@@ -108,9 +108,9 @@ class Prober:
         self.evaluations = 0
         self.threads = _threads.count_threads(threads)
         self._limit = limit
-        inside_f = objective.wrapper.has_parallel_loop
-        self._is_wide = self.threads > 1 and (inside_f or point.flat.nbytes * self.threads > _MOST_BYTES_OF_ROWS)
-        rows = 1 if self._is_wide or inside_f else self.threads
+        alone = objective.alone is not None
+        self._is_wide = self.threads > 1 and (alone or point.flat.nbytes * self.threads > _MOST_BYTES_OF_ROWS)
+        rows = 1 if self._is_wide or alone else self.threads
         self._rows = np.empty((rows, -(-point.size // 16) * 16 + 16), dtype=point.dtype)
         self._rows[:, : point.size] = point.flat
         self._seconds = 1e-9
@@ -118,6 +118,8 @@ class Prober:
     @property
     def route(self) -> str:
         """How the evaluations run, for the report."""
+        if self.objective.alone is not None:
+            return self.objective.alone
         if self._is_wide:
             return "inside the passes" if _threads.layer_is_safe() else "serial"
         if self._rows.shape[0] == 1:
@@ -184,8 +186,7 @@ class Prober:
             for k in range(status.size):
                 self._probe_wide(shared, tuple(a[k] for a in probe), tuple(a[k : k + 1] for a in result))
         elif lanes == 1:
-            with self.objective.launching():
-                kernels.probes_serial(*head, self._rows, *shared, probe, result, status)
+            self.objective.run(kernels.probes_serial, self._rows, *shared, probe, result, status)
         elif _threads.layer_is_safe():
             with _threads.launching_parallel():
                 kernels.probes_parallel(*head, self._rows, *shared, probe, result, status)

@@ -224,7 +224,7 @@ def look_closely(
         return Closeup(Verdict.INCONCLUSIVE, math.nan, math.inf, flags, step, None)
     if setting.analytical[i] == 0.0 and search.is_flat():
         wide = yield from search.look(search.generic(float(setting.widest_step(i))))
-        if wide is not None and search.is_flat():
+        if wide is not None and search.is_flat() and setting.is_flat_enough(i, wide.step):
             return Closeup(Verdict.MATCH, 0.0, wide.bar, Flag.CONSTANT, wide.step, None)
     ruling = judge_levels(setting, i, search.levels)
     if ruling.verdict is Verdict.MISMATCH:

@@ -91,7 +91,8 @@ class GradientCheck(tuple[NDArray[Any], float]):
     threads : int
         Threads that evaluated f.
     executor : str
-        How they ran: "prange", "threads", "serial" or "inside f".
+        How they ran: "prange", "threads", "serial", "inside f", "python", "serial, f is not thread-safe", or the
+        name of an executor.
     """
 
     numerical_grad: NDArray[Any]

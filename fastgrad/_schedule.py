@@ -18,6 +18,7 @@ from fastgrad._journal import Journal, shared_digest
 from fastgrad._objective import Objective, refusal_to_write
 
 SLICE_SECONDS = 0.07
+_WORTH_THREADS = 1e-5  # seconds of work in a whole check, below which waking threads costs more than it saves
 _GROWTH = 8  # of a slice over the one before: the first ones are small, and a first timing is never trusted far
 
 Floats = NDArray[np.float64]
@@ -81,6 +82,8 @@ class Evaluator:
         # A loop that is parallel inside f keeps the threads: two nested levels abort the process under workqueue
         # and oversubscribe the cores under OpenMP.
         wanted = threads if objective.alone is None else 1
+        if 2 * point.size * seconds < _WORTH_THREADS:
+            wanted = 1 if wanted is None else wanted
         self.threads = min(_threads.count_threads(wanted), max(1, 2 * point.size))
         self._seconds_per_evaluation = seconds
         self._rows = _rows(point, self.threads)

@@ -91,6 +91,22 @@ class Setting:
     def widest_step(self, i: Any) -> Any:
         return _WIDEST_STEP * np.maximum(self.scale[i], self.typical)
 
+    def is_near(self, i: Any, step: Any) -> Any:
+        """Whether a step stays within the coordinate's own size: beyond it f may have become another function.
+
+        Far away saturated terms are flat, so a small difference there speaks neither for nor against a gradient.
+        """
+        magnitude = np.abs(self.x[i])
+        return (step <= magnitude) | (magnitude == 0.0)
+
+    def is_flat_enough(self, i: Any, step: Any) -> Any:
+        """Whether values of f that are equal to the bit over a step show that coordinate i does not matter.
+
+        They do not where f is so large that a change of the size of the other components would be rounded away.
+        """
+        bar = NOISE_WIDTH * ROUNDING * abs(self.value) / step
+        return (self.largest_product == 0.0) | (bar <= self.absolute_tolerance(i))
+
     def automatic_step(self, i: Any, multiplier: float) -> Floats:
         """Where noise and truncation of a central difference balance if f''' is about f' / s^2.
 
@@ -102,7 +118,7 @@ class Setting:
         level = max(self.noise.largest, ROUNDING * abs(self.value))
         sigma = level if level > 0.0 else 2.0**-53 * part
         wanted = scale * np.maximum(np.cbrt(3.0 * sigma / part), 7.0 * NOISE_WIDTH * sigma / (self.rtol * part))
-        widest = self.widest_step(i)
+        widest = _WIDEST_STEP * scale
         wanted = multiplier * np.minimum(wanted, widest)
         return np.asarray(np.clip(wanted, _NARROWEST_STEP * scale, widest * max(1.0, multiplier)))
 
@@ -168,8 +184,8 @@ def judge_plain(
         small = (difference <= noise) & (noise <= absolute_tolerance / 2)
         small &= slope_jump <= np.maximum(4.0 * noise, absolute_tolerance)
         sound = np.isfinite(above) & np.isfinite(below) & np.isfinite(quotient) & np.isfinite(tolerance)
-        agrees = sound & (resolved | small)
         relative = resolved & (np.maximum(difference, noise) <= setting.rtol * size)
+        agrees = sound & (relative | ((resolved | small) & setting.is_near(index, step)))
         suspicion = np.where(sound, difference / np.maximum(tolerance, 1e-300), np.inf)
     return PlainJudgement(agrees, agrees & ~relative, noise + difference, suspicion)
 
@@ -227,11 +243,18 @@ class Ruling:
     flags: Flag
 
 
+def _gap(setting: Setting, i: int, level: Level) -> float:
+    """Distance from the analytical value to the far end of the interval."""
+    return float(abs(level.estimate - setting.analytical[i]) + level.bar)
+
+
+def _size(setting: Setting, i: int, level: Level) -> float:
+    return float(max(abs(setting.analytical[i]), abs(level.estimate)))
+
+
 def is_resolved_match(setting: Setting, i: int, level: Level) -> bool:
     """Whether the whole interval of a level lies within the tolerance around the analytical value."""
-    gap = abs(level.estimate - setting.analytical[i]) + level.bar
-    tolerance = setting.tolerance(i, level.estimate)
-    return bool(gap <= tolerance < math.inf)
+    return bool(_gap(setting, i, level) <= setting.tolerance(i, level.estimate) < math.inf)
 
 
 def judge_levels(setting: Setting, i: int, levels: list[Level]) -> Ruling:
@@ -245,11 +268,11 @@ def judge_levels(setting: Setting, i: int, levels: list[Level]) -> Ruling:
     best = min(sound, key=lambda level: level.bar)
     flags = Flag.SCALE if len(sound) < len(ordered) else Flag.NONE
     matching = [level for level in ordered if is_resolved_match(setting, i, level)]
-    if matching:
-        level = min(matching, key=lambda level: level.bar)
-        size = max(abs(setting.analytical[i]), abs(level.estimate))
-        gap = abs(level.estimate - setting.analytical[i]) + level.bar
-        return Ruling(Verdict.MATCH, level, flags if gap <= setting.rtol * size else flags | Flag.ABSOLUTE)
+    relative = [level for level in matching if _gap(setting, i, level) <= setting.rtol * _size(setting, i, level)]
+    convincing = relative or [level for level in matching if setting.is_near(i, level.step)]
+    if convincing:
+        level = min(convincing, key=lambda level: level.bar)
+        return Ruling(Verdict.MATCH, level, flags if relative else flags | Flag.ABSOLUTE)
     difference = abs(best.estimate - setting.analytical[i])
     tolerance = setting.tolerance(i, best.estimate)
     if (
@@ -258,7 +281,7 @@ def judge_levels(setting: Setting, i: int, levels: list[Level]) -> Ruling:
         and not _some_level_agrees(setting, i, ordered, difference)
     ):
         return Ruling(Verdict.MISMATCH, best, flags)
-    if difference <= best.bar <= setting.absolute_tolerance(i) < math.inf:
+    if difference <= best.bar <= setting.absolute_tolerance(i) < math.inf and setting.is_near(i, best.step):
         return Ruling(Verdict.MATCH, best, flags | Flag.ABSOLUTE)
     return Ruling(Verdict.INCONCLUSIVE, best, flags)
 
@@ -277,19 +300,20 @@ def is_quiet(level: Level, difference: float) -> bool:
 def shows_mismatch(setting: Setting, i: int, levels: list[Level]) -> bool:
     """Whether two quiet levels of clearly different steps (any two, if there is a kink) exclude the analytical value.
 
-    One by five bars, the other by two. A single level can be fooled: an f that oscillates faster than
+    Both near x, one by five bars, the other by two. A single level can be fooled: an f that oscillates faster than
     the step averages out, at times to values that scatter no more than noise.
     """
     kinked = kink_slopes(levels) is not None
     shown = {}
     for level in levels:
         difference = abs(level.estimate - setting.analytical[i])
-        if (kinked or is_quiet(level, difference)) and difference > level.bar + setting.tolerance(i, level.estimate):
+        trusted = setting.is_near(i, level.step) and (kinked or is_quiet(level, difference))
+        if trusted and difference > level.bar + setting.tolerance(i, level.estimate):
             shown[level.step] = difference / level.bar if level.bar > 0.0 else math.inf
     return any(
-        bars >= _MISMATCH_BARS and other >= _CONFIRMING_BARS and max(step, near) >= 3.0 * min(step, near)
+        bars >= _MISMATCH_BARS and others >= _CONFIRMING_BARS and max(step, other) >= 3.0 * min(step, other)
         for step, bars in shown.items()
-        for near, other in shown.items()
+        for other, others in shown.items()
     )
 
 

@@ -323,6 +323,22 @@ def test_noise_is_measured(level, step):
     assert np.all(np.abs(found.estimate - np.cos(x))[np.isfinite(found.bar)] <= found.bar[np.isfinite(found.bar)])
 
 
+@pytest.mark.parametrize("level", [1e-9, 1e-6, 1e-3])
+@BOTH
+def test_noise_sends_no_coordinate_out_of_its_scale(level, step):
+    """Short coordinates among long ones: where noise hides a slope, steps beyond its length see nothing of f."""
+    scales = np.logspace(-9, 3, 20)
+    for seed in range(5):
+        z = np.random.default_rng(seed).uniform(-2.0, 2.0, 20)
+        x, right = scales * z, -2.0 * z * np.exp(-z * z) / scales
+
+        def f(x, seed=seed):
+            return float(np.exp(-((x / scales) ** 2)).sum()) + level * uniform(x, seed)
+
+        found, _ = assess(f, x, right, step=step)
+        assert not (found.verdict == MISMATCH).any()
+
+
 @pytest.mark.parametrize("level", [1e-12, 1e-8, 1e-5])
 @BOTH
 def test_noise_hides_no_gross_error(level, step):

@@ -257,6 +257,34 @@ def test_a_right_gradient_matches_and_a_planted_bug_is_found(library):
     assert result.worst[0].index == (2,)
 
 
+FORTRAN = """
+function energy(x, n, data) bind(c)
+  use iso_c_binding
+  integer(c_int64_t), value :: n
+  real(c_double), intent(in) :: x(n)
+  type(c_ptr), value :: data
+  real(c_double), pointer :: weight
+  real(c_double) :: energy
+  call c_f_pointer(data, weight)
+  energy = sum(weight * (x(2:) - x(:n-1)**2)**2 + (1 - x(:n-1))**2)
+end function
+"""
+
+
+def test_a_fortran_function_is_an_objective_too(tmp_path):
+    compiler = shutil.which("gfortran")
+    if compiler is None:
+        pytest.skip("needs a Fortran compiler")
+    (tmp_path / "model.f90").write_text(FORTRAN)
+    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", "model.so", "model.f90"], cwd=tmp_path, check=True)
+    energy = ctypes.CDLL(str(tmp_path / "model.so")).energy
+    energy.restype = ctypes.c_double
+    f = c_objective(energy, data=np.array([WEIGHT]))
+    assert f(X) == pytest.approx(chain(X), rel=1e-14)
+    assert check_gradient(f, X, chain_gradient(X)).verdict is Verdict.MATCH
+    assert check_gradient(f, X, chain_gradient(X, 2.0)).verdict is Verdict.MISMATCH
+
+
 needs_two_threads = pytest.mark.skipif(nb.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
 
 
@@ -453,6 +481,21 @@ def test_matrices_scalars_and_single_precision_reach_python_as_they_are():
     seen.clear()
     assert numerical_gradient(python_objective(f), 3.0) == pytest.approx(6.0, abs=1e-6)
     assert set(seen) == {(np.float64, (), np.dtype(np.float64))}
+
+
+@pytest.mark.parametrize("threads", [1, None])
+def test_checks_along_directions_take_them_too(library, threads):
+    for f, executor in (
+        (python_objective(chain), "python"),
+        (c_objective(library.chain, thread_safe=False), "serial, f is not thread-safe"),
+    ):
+        args = (1.0,) if executor == "python" else ()
+        x = np.linspace(-1.0, 1.0, 40)
+        right = chain_gradient(x, 1.0)
+        result = fastgrad.check_directional(f, x, right, args=args, threads=threads)
+        assert (result.verdict, result.executor) == (Verdict.MATCH, executor)
+        right[7] += 5.0
+        assert fastgrad.check_directional(f, x, right, args=args, threads=threads).verdict is Verdict.MISMATCH
 
 
 def test_a_python_objective_runs_on_an_executor():

@@ -97,6 +97,27 @@ def test_mpi_gives_the_same_bits():
     assert done.stdout.splitlines() == [f"{name}: same (MPIPoolExecutor, 2)" for name in CASES]
 
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.mark.parametrize(
+    ("needed", "command"),
+    [
+        ("distributed", [sys.executable, EXAMPLES / "on_dask.py"]),
+        ("mpi4py", ["mpiexec", "-n", "3", sys.executable, "-m", "mpi4py.futures", EXAMPLES / "on_mpi.py"]),
+    ],
+)
+def test_examples_on_several_processes(needed, command):
+    pytest.importorskip(needed)
+    pytest.importorskip("sklearn")
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"needs {command[0]}")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("MATCH: all 31 components agree")
+    assert done.stdout.endswith("same numbers as on one thread: True\n")
+
+
 # --- what is sent -----------------------------------------------------------------------------------------------
 
 
