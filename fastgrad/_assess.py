@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastgrad._budget import BudgetSpent
 from fastgrad._first import Bounds, FirstDifferences, add_differences, no_differences
-from fastgrad._grid import generic_steps
+from fastgrad._grid import generic_steps, keys, scramble
 from fastgrad._noise import (
     TABLE_POINTS,
     NoiseModel,
@@ -43,8 +43,9 @@ _SPACINGS = {
     np.dtype(np.float64): (2.0**-40, 2.0**-30, 2.0**-20),
     np.dtype(np.float32): (2.0**-19, 2.0**-15, 2.0**-11),
 }
+_COARSE = 2.0**-27  # rounding to a grid, relative to f, that only float32 has
+_NEARBY = 2.0**-20  # relative spacing of the widest table that is always made
 _WIDEST_SPACING = 2.0**-8
-_COARSE = 2.0**-27  # noise of a grid, relative to f, from which the steps follow the float32 grid
 _CHUNK = 64  # components looked at together
 _ENOUGH_MISMATCHES = 64  # confirmed; the rest that differ are then reported unconfirmed
 _EXTRA_PER_COMPONENT, _EXTRA = 6, 2000  # evaluations that closer looks may take, beyond 2 n
@@ -116,6 +117,7 @@ class Assessor:
             seen=~finite,
         )
         self.result.verdict[~finite] = MISMATCH
+        self._side: Floats | None = None  # direction of the noise tables where f has one finite side only
         self.known: dict[int, dict[float, float]] = {}
 
     def judge_differences(self, first: FirstDifferences) -> Assessment:
@@ -174,10 +176,11 @@ class Assessor:
         """Difference tables along one random direction at three or more spacings; 24 evaluations and up."""
         spacings = list(_SPACINGS[self.evaluator.point.dtype])
         tables = [self._table(spacing) for spacing in spacings]
-        grid = self.setting.grid
-        largest = abs(self.setting.value)
-        if any(0.3 * table.quantum > _COARSE * largest for table in tables):
-            grid = np.dtype(np.float32)
+        if not all(math.isfinite(table.sigma) for table in tables):
+            self._side = self._finite_side()
+            tables = [self._table(spacing) for spacing in spacings]
+        # Seen from afar: close by, near a zero of f, the grid of x itself looks coarse.
+        grid = np.dtype(np.float32) if tables[-1].coarseness > _COARSE else self.setting.grid
         while tables[-1].state is TableState.PLATEAU and spacings[-1] < _WIDEST_SPACING:
             spacings.append(spacings[-1] * 16.0)
             tables.append(self._table(spacings[-1]))
@@ -192,11 +195,22 @@ class Assessor:
         setting = self.setting
         index = np.arange(setting.x.size)
         step = generic_steps(setting.x, relative * setting.scale, index, 1000 + int(-math.log2(relative)), setting.grid)
-        sign = np.where(generic_steps(setting.x, np.ones_like(step), index, 999, setting.grid) > 1.0, 1.0, -1.0)
-        direction = self._inside(step * sign)
+        sign = np.where(scramble(keys(index, 999)) & np.uint64(1) == 1, 1.0, -1.0)
+        direction = self._inside(step * (sign if self._side is None else self._side))
         values, status = self.evaluator.along(direction, np.arange(1.0, TABLE_POINTS + 1.0))
         _require_seen(status)
         return difference_table(np.concatenate([[setting.value], values * self.unit]), relative)
+
+    def _finite_side(self) -> Floats:
+        """Which way each coordinate can move at the edge of the domain of f: +1, -1 or 0; 2 n evaluations."""
+        setting, index = self.setting, np.arange(self.setting.x.size)
+        step = generic_steps(setting.x, TABLE_POINTS * _NEARBY * setting.scale, index, 998, setting.grid)
+        ahead, behind = self._inside(step), self._inside(-step)
+        places = np.stack([setting.x + ahead, setting.x + behind], axis=1)
+        values, status = self.evaluator.displaced(np.repeat(index, 2), places.reshape(-1))
+        _require_seen(status)
+        finite = np.isfinite(values).reshape(-1, 2)
+        return np.where(finite[:, 0], np.sign(ahead), np.where(finite[:, 1], np.sign(behind), 0.0))
 
     def _inside(self, direction: Floats) -> Floats:
         """Turn, or stop, the coordinates that would leave the bounds."""

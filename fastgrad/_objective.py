@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import inspect
+import math
 import types as python_types
 import zlib
 from collections.abc import Callable
@@ -322,8 +323,10 @@ def try_objective(objective: Objective, point: Point) -> Trial:
     if not np.array_equal(place, point.flat):  # no NaN in x
         raise ValueError(refusal_to_write("x"))
     objective.require_arguments_intact()
-    difference = 0.0 if first == second or (np.isnan(first) and np.isnan(second)) else abs(first - second)
-    return Trial(first, difference)
+    if first == second or (np.isnan(first) and np.isnan(second)):
+        return Trial(first, 0.0)
+    difference = abs(first - second)
+    return Trial(first, math.inf if np.isnan(difference) else difference)
 
 
 def refusal_to_write(what: str) -> str:

@@ -252,11 +252,13 @@ def _size(setting: Setting, i: int, level: Level) -> float:
     return float(max(abs(setting.analytical[i]), abs(level.estimate)))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def is_resolved_match(setting: Setting, i: int, level: Level) -> bool:
     """Whether the whole interval of a level lies within the tolerance around the analytical value."""
     return bool(_gap(setting, i, level) <= setting.tolerance(i, level.estimate) < math.inf)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is infinitely far away, or within an infinite bar
 def judge_levels(setting: Setting, i: int, levels: list[Level]) -> Ruling:
     """Judge a component on all levels seen.
 
@@ -297,6 +299,7 @@ def is_quiet(level: Level, difference: float) -> bool:
     return scatter(level) <= 1.0 or level.local_noise / level.step <= 1e-4 * difference
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def shows_mismatch(setting: Setting, i: int, levels: list[Level]) -> bool:
     """Whether two quiet levels of clearly different steps (any two, if there is a kink) exclude the analytical value.
 

@@ -175,6 +175,42 @@ def test_components_that_f_does_not_see():
     assert evaluator.evaluations <= 2 * 100 + 24
 
 
+@BOTH
+def test_a_constant_f_costs_two_more_evaluations_a_component(step):
+    x = points(100)
+    found, evaluator = assess(lambda x: 7.0, x, np.zeros(100), step=step)
+    assert np.all(found.verdict == MATCH)
+    assert np.all((found.flags == Flag.CONSTANT) | (found.flags & Flag.PLAIN > 0))
+    assert evaluator.evaluations <= 2 * 100 + 48 + 2 * 100
+    found, _ = assess(lambda x: 7.0, x, np.full(100, 1e-9), step=step)
+    assert not (found.verdict == MATCH).any()
+
+
+@BOTH
+def test_a_zero_is_not_accepted_where_f_is_too_large_to_show_more(step):
+    """Steps vanish in the rounding of f: flat, but not for want of a slope."""
+    x = points(20)
+    gradient = np.cos(x)
+    gradient[4] = 0.0
+    for offset in (1e9, 1e13, 1e17):
+        found, _ = assess(lambda x, offset=offset: sines(x) + offset, x, gradient, step=step)
+        assert found.verdict[4] != MATCH
+        assert not (np.delete(found.verdict, 4) == MISMATCH).any()
+
+
+@BOTH
+def test_unused_variables_within_bounds(step):
+    x = points(20)
+    gradient = np.where(np.arange(20) < 10, np.cos(x), 0.0)
+    bounds = (x - np.tile([0.0, 1e-9, 1e-3, 1.0, np.inf], 4), np.inf)
+    found, _ = assess(lambda x: sines(x[:10]), x, gradient, step=step, bounds=bounds)
+    assert not (found.verdict == MISMATCH).any()
+    assert np.all(found.verdict[[3, 4, 8, 9, 13, 14, 18, 19]] == MATCH)
+    gradient[15] = 1e-3
+    found, _ = assess(lambda x: sines(x[:10]), x, gradient, step=step, bounds=bounds)
+    assert np.flatnonzero(found.verdict == MISMATCH).tolist() == [15]
+
+
 # ----------------------------------------------------------------------------------------------------- right, wrong
 
 
@@ -323,19 +359,20 @@ def test_noise_is_measured(level, step):
     assert np.all(np.abs(found.estimate - np.cos(x))[np.isfinite(found.bar)] <= found.bar[np.isfinite(found.bar)])
 
 
-@pytest.mark.parametrize("level", [1e-9, 1e-6, 1e-3])
-@BOTH
-def test_noise_sends_no_coordinate_out_of_its_scale(level, step):
-    """Short coordinates among long ones: where noise hides a slope, steps beyond its length see nothing of f."""
-    scales = np.logspace(-9, 3, 20)
+@pytest.mark.parametrize("level", [1e-6, 1e-4, 1e-3])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_noise_sends_no_coordinate_out_of_its_scale(level, offset):
+    """Short coordinates among long ones: where noise hides a slope, a step beyond its length sees a flat f, not it."""
     for seed in range(5):
-        z = np.random.default_rng(seed).uniform(-2.0, 2.0, 20)
-        x, right = scales * z, -2.0 * z * np.exp(-z * z) / scales
+        rng = np.random.default_rng(seed)
+        scales, z = 10.0 ** rng.uniform(-12.0, 12.0, 20), rng.uniform(-2.0, 2.0, 20)
 
-        def f(x, seed=seed):
-            return float(np.exp(-((x / scales) ** 2)).sum()) + level * uniform(x, seed)
+        def f(x, scales=scales, seed=seed):
+            z = x / scales
+            return float((np.exp(-z * z) + np.sin(z)).sum() + offset) * (1.0 + level * uniform(x, seed))
 
-        found, _ = assess(f, x, right, step=step)
+        right = (np.cos(z) - 2.0 * z * np.exp(-z * z)) / scales
+        found, _ = assess(f, scales * z, right, step=None)
         assert not (found.verdict == MISMATCH).any()
 
 

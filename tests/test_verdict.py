@@ -344,6 +344,41 @@ def test_a_component_too_small_to_be_resolved_matches_absolutely():
     assert judge_levels(given, 0, [level(1e-3, limit, 0.99 * limit)]).verdict is INCONCLUSIVE
 
 
+def test_only_steps_within_the_size_of_x_are_near():
+    given = setting([1e-6, -2.0, 0.0], [1.0, 1.0, 1.0])
+    assert [bool(given.is_near(0, step)) for step in (1e-9, 1e-6, 1.1e-6)] == [True, True, False]
+    assert given.is_near(np.arange(3), np.full(3, 2.0)).tolist() == [False, True, True]
+
+
+def test_from_beyond_the_size_of_x_nothing_is_accused_or_accepted_as_small():
+    """Far away, f may have become another function, flat perhaps; full agreement there is no accident all the same."""
+    given = setting([1e-3, 1.0], [1e-9, 1.0])
+    limit = float(given.absolute_tolerance(0))
+    near, far = level(1e-4, 0.0, 0.9 * limit), level(1e-1, 0.0, 0.9 * limit)
+    assert judge_levels(given, 0, [near]).verdict is MATCH
+    assert judge_levels(given, 0, [far]).verdict is INCONCLUSIVE
+    assert judge_levels(given, 0, [level(1e-1, 1e-9, 1e-15)]).verdict is MATCH
+    assert shows_mismatch(given, 0, set_bars([level(1e-4, 1.0, 1e-9), level(1e-3, 1.0, 1e-9)]))
+    assert not shows_mismatch(given, 0, set_bars([level(1e-4, 1.0, 1e-9), level(1e-1, 1.0, 1e-9)]))
+    assert not shows_mismatch(given, 0, set_bars([level(1e-2, 1.0, 1e-9), level(1e-1, 1.0, 1e-9)]))
+
+
+def test_plain_differences_accept_small_components_from_near_only():
+    sigma = 1e-13
+    noise = NOISE_WIDTH / math.sqrt(2.0) * sigma / 1e-3
+    for x, agrees in ((1.0, True), (2e-3, True), (5e-4, False)):
+        given = setting([x, 1e4 * x], [1e-12, 1e-4], noise=sigma, value=1e-6)
+        assert plain(given, 0.9 * noise).agrees.all() == agrees
+    # In full agreement at any step.
+    assert plain(setting([1e-6, 1.0], [1.0, 1.0]), 1.0).agrees.all()
+
+
+def test_flat_values_show_an_unused_variable_only_where_f_is_not_too_large():
+    for value, enough in ((1.0, True), (1e6, True), (1e12, False)):
+        assert bool(setting([1.0, 1.0], [0.0, 1.0], value=value).is_flat_enough(0, 0.1)) == enough
+    assert setting([1.0], [0.0], value=1e300).is_flat_enough(0, 0.1)  # nothing beside it that would show
+
+
 @quickly
 @given(
     st.lists(

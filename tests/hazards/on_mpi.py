@@ -1,4 +1,4 @@
-"""Every case on an MPI pool and on one thread: mpiexec -n 3 python -m mpi4py.futures on_mpi.py."""
+"""Cases on an MPI pool and on one thread: mpiexec -n 3 python -m mpi4py.futures on_mpi.py CASE ..."""
 
 import sys
 from pathlib import Path
@@ -11,6 +11,6 @@ if __name__ == "__main__":
     from remote_cases import CASES, check, difference
 
     with MPIPoolExecutor() as pool:
-        for name, options in CASES.items():
-            result = check(**options, executor=pool)
-            print(f"{name}: {difference(result, check(**options)) or 'same'} ({result.executor}, {result.threads})")
+        for name in sys.argv[1:]:
+            result = check(**CASES[name], executor=pool)
+            print(f"{name}: {difference(result, check(**CASES[name])) or 'same'} ({result.executor}, {result.threads})")
