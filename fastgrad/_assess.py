@@ -47,7 +47,7 @@ _COARSE = 2.0**-27  # rounding to a grid, relative to f, that only float32 has
 _NEARBY = 2.0**-20  # relative spacing of the widest table that is always made
 _WIDEST_SPACING = 2.0**-8
 _CHUNK = 64  # components looked at together
-_ENOUGH_MISMATCHES = 64  # confirmed; the rest that differ are then reported unconfirmed
+_ENOUGH_MISMATCHES = 128  # confirmed; the rest that differ are then reported unconfirmed
 _EXTRA_PER_COMPONENT, _EXTRA = 6, 2000  # evaluations that closer looks may take, beyond 2 n
 
 Index = NDArray[np.int64]

@@ -24,7 +24,7 @@ from fastgrad._jit import kernel
 def evaluate(function: Any, block: Any, point: Any) -> tuple[float, int]:
     """Value of the objective at `point` and 0, or (nan, 1) if it raised.
 
-    This body serves an objective that is a Python callable (NUMBA_DISABLE_JIT=1); compiled kernels get the
+    This body serves an objective that is a Python callable (or NUMBA_DISABLE_JIT=1); compiled kernels get the
     overload below. Exceptions become a status because inside a parallel loop they would be lost.
     """
     try:

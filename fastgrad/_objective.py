@@ -35,7 +35,7 @@ _NO_ARGUMENTS = types.Tuple(())
 class Wrapper:
     """A compiled ``(x, block) -> float64`` around f, for one dtype, dimension and kind of arguments."""
 
-    function: Any  # address, or a Python callable when compilation is disabled
+    function: Any  # address, or a Python callable: of a PythonObjective, or when compilation is disabled
     has_parallel_loop: bool
     keep_alive: Any
     compiled_from: tuple[Any, Any] | None = None  # signature of f and its compiled version

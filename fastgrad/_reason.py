@@ -99,7 +99,7 @@ def _reason_of_match(assessment: Assessment, repeat_difference: float) -> str:
 def _reason_of_part(assessment: Assessment, analytical: NDArray[Any], repeat_difference: float, name: Name) -> str:
     seen = int(np.count_nonzero(assessment.seen))
     if seen == 0:
-        return "no component was checked"
+        return "no component was checked" + (f": {assessment.stopped_by}" if assessment.stopped_by else "")
     undecided = int(np.count_nonzero(assessment.seen & (assessment.verdict == INCONCLUSIVE)))
     outcome = "agree" if undecided == 0 else f"show no error, {undecided} of them undecided"
     stopped = f" before {assessment.stopped_by} ended the check" if assessment.stopped_by else ""
@@ -121,6 +121,9 @@ def detectable_share(seen: int) -> float:
 def _reason_of_doubt(assessment: Assessment, analytical: NDArray[Any], repeat_difference: float, name: Name) -> str:
     open_ = np.flatnonzero(assessment.seen & (assessment.verdict == INCONCLUSIVE))
     flags = assessment.flags[open_]
+    # A domain that ends far away is not what limits a component seen from both sides, if noise does.
+    both_sides = (flags & (Flag.NOISE | Flag.ONE_SIDED)) == Flag.NOISE
+    flags = np.where(both_sides & np.isfinite(assessment.bar[open_]), flags & ~np.uint16(Flag.NON_FINITE), flags)
     if repeat_difference > 0.0:
         return (
             f"f is not deterministic: two calls at x differ by {repeat_difference:.2g}, which hides the gradient at "

@@ -33,12 +33,14 @@ def place(x, wanted, relative, step, rows):
 @kernel()
 def conclude(rows, x, quotient, analytical, numerical):
     """Round quotients into `numerical`; their relative error, and whether the rows still hold x."""
+    # First, because `numerical` may be one of the others: the result of the call before.
+    error = relative_error_of(quotient, analytical)
     intact = True
     for i in range(x.size):
-        numerical[i] = quotient[i]
         for row in range(rows.shape[0]):
             intact &= rows[row, i] == x[i]
-    return relative_error_of(quotient, analytical), intact
+        numerical[i] = quotient[i]
+    return error, intact
 
 
 @register_jitable

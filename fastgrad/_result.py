@@ -14,7 +14,7 @@ from fastgrad._objective import Trial
 from fastgrad._reason import give_reason, is_between, overall_verdict, worst_first
 from fastgrad._report import Component, GradientCheck, Kink
 from fastgrad._schedule import Evaluator
-from fastgrad._verdict import MISMATCH, VERDICTS, Flag
+from fastgrad._verdict import MISMATCH, NOISE_WIDTH, VERDICTS, Flag
 from fastgrad.metric import error_norms
 
 _ROWS = 5
@@ -118,10 +118,11 @@ def _causes(
     if not wrong.any():
         return ()
     # Components that differ but were not looked at closely are no evidence on their own; with a bar of a tenth
-    # of their difference they can still contradict a law.
+    # of their difference, or of their noise, they can still contradict a law.
     unconfirmed = (found.flags & Flag.UNCONFIRMED) != 0
-    with np.errstate(invalid="ignore"):
-        bar = np.where(unconfirmed, 0.1 * np.abs(found.estimate - analytical), found.bar)
+    with np.errstate(all="ignore"):
+        noise = NOISE_WIDTH * found.noise / found.step
+        bar = np.where(unconfirmed, np.maximum(0.1 * np.abs(found.estimate - analytical), noise), found.bar)
     return find_causes(
         point.flat, analytical, found.estimate, bar, wrong,
         blocks=layout.blocks or None, shape=layout.shape, constants=constants,

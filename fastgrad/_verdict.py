@@ -325,7 +325,7 @@ def _some_level_agrees(setting: Setting, i: int, ordered: list[Level], differenc
         gap = abs(level.estimate - setting.analytical[i])
         return bool(gap <= level.bar + setting.tolerance(i, level.estimate))
 
-    if any(agrees(level) and level.bar <= difference / 2 for level in ordered):
+    if any(agrees(level) and level.bar <= difference / 2 for level in ordered if setting.is_near(i, level.step)):
         return True
     if not setting.depends_on_scale():
         return False

@@ -125,7 +125,7 @@ def check_gradient(
     Notes
     -----
     Evaluations of f: 2 n + 2 when all components agree and tell the noise by themselves (n of 16 or more);
-    24 more to measure the noise otherwise; 4 to 20 more for each component that needs a closer look. A float32
+    24 more to measure the noise otherwise; 2 to about 45 more for each component that needs a closer look. A float32
     x costs 2 n + 2 more, because the verdict evaluates f in float64 if f allows. The quotient divides
     by the distance of the two points evaluated, (x + h) - (x - h); its error is of order h^2 plus noise over h,
     that of a closer look h^4 plus noise over h.

@@ -82,7 +82,7 @@ class Automatic:
     --------
     >>> import numpy as np
     >>> Automatic()(np.array([1.0, 0.0, 100.0])).round(8)
-    array([0.00030582, 0.00030582, 0.00060555])
+    array([0.0003058 , 0.0003058 , 0.00060555])
     """
 
     def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:

@@ -131,6 +131,14 @@ def test_the_result_is_overwritten_and_that_of_gradient_is_not():
     assert (round(float(first[0]), 6), round(float(kept[0]), 6)) == (4.0, 2.0)
 
 
+def test_the_result_of_one_call_may_be_an_argument_of_the_next():
+    checker = GradientChecker(first_coordinate, np.zeros(2))
+    before = checker(np.array([1.0, 0.0]), np.zeros(2)).numerical_grad
+    assert checker(np.array([3.0, 0.0]), before).relative_error == pytest.approx(0.5, abs=1e-6)  # 2 against 6
+    x = checker(np.array([1.0, 0.0]), np.zeros(2)).numerical_grad
+    assert checker(x, np.array([4.0, 0.0])).relative_error < 1e-6
+
+
 def test_arguments_changed_in_place_are_seen():
     scale = np.array([1.0])
     f = nb.njit(lambda x, scale: scale[0] * x[0])

@@ -85,7 +85,7 @@ LAYERS = (
             *("report", "sweep report", "directional reports", "checks"),
         ),
     ),
-    Layer("users", ("plotting", "_user_files", "cli", "__main__"), ("public names",)),
+    Layer("users", ("plotting", "_user_files", "_commands", "cli", "__main__"), ("public names",)),
 )
 
 NUMBA_IS_FOR = {

@@ -257,6 +257,17 @@ def test_one_component_beyond_the_domain_outweighs_many_in_noise():
     assert reason(found, 1.0).startswith("f has a noise level")
 
 
+def test_a_domain_that_ends_far_away_is_no_reason():
+    """f failed at a wide step, but a shorter one was good on both sides, and noise is what limits it."""
+    flags = [Flag.NOISE | Flag.NON_FINITE, Flag.NOISE]
+    assert reason(assessment([OPEN, OPEN], bar=0.1, flags=flags), 1.0).startswith("f has a noise level")
+    flags[0] |= Flag.ONE_SIDED
+    assert reason(assessment([OPEN, OPEN], bar=0.1, flags=flags), 1.0).startswith("f is not finite near x in x[0]")
+    flags[0] = Flag.NOISE | Flag.NON_FINITE
+    nothing = assessment([OPEN, OPEN], estimate=[math.nan, 1.0], bar=[math.inf, 0.1], flags=flags)
+    assert reason(nothing, 1.0).startswith("f is not finite near x in x[0]")
+
+
 def test_noise_says_what_can_be_seen():
     found = assessment([OPEN, OPEN, RIGHT], bar=4e-3, flags=[Flag.NOISE, Flag.NOISE, 0], noise=3e-6)
     assert reason(found, 1.001) == (
