@@ -132,14 +132,15 @@ NORM_BLOCK = 4096
 def sums_of_squares(numerical, analytical, scale_difference, scale, first, last, partial):
     """Per block of NORM_BLOCK: sums of squares of s_d (num - ana), s num, s ana, in one pass, in float64."""
     for block in range(first, last):
+        # Views, so that the loop counts from zero: an index that might be negative is not vectorised.
         start = block * NORM_BLOCK
-        stop = min(start + NORM_BLOCK, numerical.size)
+        num, ana = numerical[start : start + NORM_BLOCK], analytical[start : start + NORM_BLOCK]
         difference_sum = 0.0
         numerical_sum = 0.0
         analytical_sum = 0.0
-        for i in range(start, stop):
-            a = np.float64(numerical[i])
-            b = np.float64(analytical[i])
+        for i in range(num.size):
+            a = np.float64(num[i])
+            b = np.float64(ana[i])
             d = a * scale_difference - b * scale_difference
             difference_sum += d * d
             a *= scale

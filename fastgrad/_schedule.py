@@ -18,7 +18,7 @@ from fastgrad._journal import Journal, shared_digest
 from fastgrad._objective import Objective, refusal_to_write
 
 SLICE_SECONDS = 0.07
-_WORTH_THREADS = 1e-5  # seconds of work in a whole check, below which waking threads costs more than it saves
+_WORTH_THREADS = 1e-4  # seconds of work in a whole check, below which waking threads costs more than it saves
 _GROWTH = 8  # of a slice over the one before: the first ones are small, and a first timing is never trusted far
 
 Floats = NDArray[np.float64]
