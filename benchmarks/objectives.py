@@ -12,7 +12,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from fastgrad import _kernels
+from fastgrad._compiled import kernels
 from fastgrad._inputs import point_array
 from fastgrad._objective import prepare
 from fastgrad._schedule import Evaluator
@@ -140,7 +140,7 @@ def prepared_kernel(
     point = point_array(x)
     objective = prepare(f, point, args)
     evaluator = Evaluator(objective, point, threads=threads, seconds=1e-6)
-    kernel = _kernels.differences_serial if threads == 1 else _kernels.differences_parallel
+    kernel = kernels.differences_serial if threads == 1 else kernels.differences_parallel
     index, step = np.arange(point.size), np.full(point.size, STEP)
     above, below, quotient = np.empty((3, point.size))
     status = np.zeros(point.size, np.uint8)

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks import peer_rules
 from benchmarks.random_suite import KINDS, Problem, is_visible, make_problem, objective, spoil
 from fastgrad import GradientCheck, Verdict, check_gradient
-from fastgrad._verdict import Flag
+from fastgrad._judge.verdict import Flag
 from fastgrad.steps import Automatic
 
 STEPS = {"default": None, "automatic": Automatic()}

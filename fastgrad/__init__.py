@@ -4,17 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fastgrad import steps
-from fastgrad._causes import Cause
+from fastgrad._causes.cause import Cause
+from fastgrad._judge.verdict import Flag, Verdict
 from fastgrad._report import Component, GradientCheck, Kink
-from fastgrad._verdict import Flag, Verdict
 from fastgrad.foreign import c_objective, python_objective
 from fastgrad.gradient import check_gradient, numerical_gradient
 from fastgrad.metric import relative_error
 
 if TYPE_CHECKING:
-    from fastgrad._directional_report import DirectionalCheck
-    from fastgrad._line_report import LineIntegralCheck
-    from fastgrad._sweep_report import EpsilonSweep
+    from fastgrad._large.directional_report import DirectionalCheck
+    from fastgrad._large.line_report import LineIntegralCheck
+    from fastgrad._sweep.report import EpsilonSweep
     from fastgrad.checker import Comparison, GradientChecker, GradientMismatch
     from fastgrad.directional import check_directional
     from fastgrad.embedded import make_gradient, make_relative_error
@@ -51,11 +51,11 @@ __all__ = [
 # Imported at first use: together they take as long as all the rest.
 _LATER = {
     "Comparison": "checker",
-    "DirectionalCheck": "_directional_report",
-    "EpsilonSweep": "_sweep_report",
+    "DirectionalCheck": "_large.directional_report",
+    "EpsilonSweep": "_sweep.report",
     "GradientChecker": "checker",
     "GradientMismatch": "checker",
-    "LineIntegralCheck": "_line_report",
+    "LineIntegralCheck": "_large.line_report",
     "check_directional": "directional",
     "check_line_integral": "line_integral",
     "make_gradient": "embedded",

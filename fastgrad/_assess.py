@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fastgrad._budget import BudgetSpent
 from fastgrad._first import Bounds, FirstDifferences, add_differences, no_differences
-from fastgrad._grid import generic_steps, keys, scramble
-from fastgrad._noise import (
+from fastgrad._judge.grid import generic_steps, keys, scramble
+from fastgrad._judge.noise import (
     TABLE_POINTS,
     NoiseModel,
     Table,
@@ -22,9 +22,8 @@ from fastgrad._noise import (
     difference_table,
     noise_from_residuals,
 )
-from fastgrad._refine import Closeup, look_closely
-from fastgrad._schedule import UNSEEN, Evaluator
-from fastgrad._verdict import (
+from fastgrad._judge.refine import Closeup, look_closely
+from fastgrad._judge.verdict import (
     INCONCLUSIVE,
     MATCH,
     MISMATCH,
@@ -38,6 +37,7 @@ from fastgrad._verdict import (
     make_setting,
     with_noise,
 )
+from fastgrad._schedule import UNSEEN, Evaluator
 
 _SPACINGS = {
     np.dtype(np.float64): (2.0**-40, 2.0**-30, 2.0**-20),

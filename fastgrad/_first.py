@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastgrad._compiled.kernels import RAISED_ABOVE
 from fastgrad._inputs import Point
-from fastgrad._kernels import RAISED_ABOVE
 from fastgrad._objective import Objective
 from fastgrad._schedule import UNSEEN, Evaluator, Status
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fastgrad._causes.places import Block
 from fastgrad._inputs import name_entry
-from fastgrad._places import Block
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
 
 from fastgrad import _threads
-from fastgrad._bridge import Block, load_arguments, load_shape, type_of
+from fastgrad._compiled.bridge import Block, load_arguments, load_shape, type_of
+from fastgrad._compiled.kernels import value_at
 from fastgrad._inputs import Array, Point, unflatten
-from fastgrad._kernels import value_at
 from fastgrad._pointers import is_c_function
 from fastgrad.foreign import NOT_THREAD_SAFE, CObjective, PythonObjective
 

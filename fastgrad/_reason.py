@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._assess import Assessment
-from fastgrad._verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag, Verdict
+from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag, Verdict
 
 Name = Callable[[int], str]
 

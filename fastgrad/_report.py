@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._causes import Cause
-from fastgrad._verdict import Verdict
+from fastgrad._causes.cause import Cause
+from fastgrad._judge.verdict import Verdict
 from fastgrad.metric import ErrorNorms
 
 _WIDTH = 80

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from fastgrad._assess import Assessment
-from fastgrad._causes import Cause, find_causes
+from fastgrad._causes.cause import Cause, find_causes
 from fastgrad._first import FirstDifferences
 from fastgrad._inputs import Array, Point
+from fastgrad._judge.verdict import MISMATCH, NOISE_WIDTH, VERDICTS, Flag
 from fastgrad._layout import Layout
 from fastgrad._objective import Trial
 from fastgrad._reason import give_reason, is_between, overall_verdict, worst_first
 from fastgrad._report import Component, GradientCheck, Kink
 from fastgrad._schedule import Evaluator
-from fastgrad._verdict import MISMATCH, NOISE_WIDTH, VERDICTS, Flag
 from fastgrad.metric import error_norms
 
 _ROWS = 5

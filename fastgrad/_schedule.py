@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad import _kernels, _threads
+from fastgrad import _threads
 from fastgrad._budget import Budget
+from fastgrad._compiled import kernels
 from fastgrad._inputs import Array, Point
 from fastgrad._journal import Journal, shared_digest
 from fastgrad._objective import Objective, refusal_to_write
@@ -41,9 +42,9 @@ class Operation:
     outputs: int
 
 
-_DIFFERENCES = Operation("differences", _kernels.differences_serial, _kernels.differences_parallel, 2, 2, 3)
-_DISPLACED = Operation("displaced", _kernels.displaced_serial, _kernels.displaced_parallel, 1, 2, 1)
-_ALONG = Operation("along", _kernels.along_serial, _kernels.along_parallel, 1, 1, 1)
+_DIFFERENCES = Operation("differences", kernels.differences_serial, kernels.differences_parallel, 2, 2, 3)
+_DISPLACED = Operation("displaced", kernels.displaced_serial, kernels.displaced_parallel, 1, 2, 1)
+_ALONG = Operation("along", kernels.along_serial, kernels.along_parallel, 1, 1, 1)
 OPERATIONS = {operation.name: operation for operation in (_DIFFERENCES, _DISPLACED, _ALONG)}
 
 

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgrad import _kernels
+from fastgrad._compiled import kernels
+from fastgrad._compiled.repeated import conclude, place
 from fastgrad._first import replay_failure
 from fastgrad._inputs import Array, Point, gradient_array, point_array, unflatten
+from fastgrad._judge.verdict import Verdict
 from fastgrad._objective import Objective, prepare, refusal_to_write, try_objective
-from fastgrad._repeated import conclude, place
 from fastgrad._report import GradientCheck
 from fastgrad._schedule import OPERATIONS, SLICE_SECONDS, Evaluator
-from fastgrad._verdict import Verdict
 from fastgrad.gradient import check_gradient
 from fastgrad.steps import StepRule, resolve_steps
 
@@ -223,7 +223,7 @@ class GradientChecker:
             raise ValueError(refusal_to_write("x"))
         if math.isnan(error) and work.status.any():
             k = int(np.flatnonzero(work.status)[0])
-            step = work.step[k] if work.status[k] & _kernels.RAISED_ABOVE else -work.step[k]
+            step = work.step[k] if work.status[k] & kernels.RAISED_ABOVE else -work.step[k]
             replay_failure(work.objective, point_array(x), {k: float(x.reshape(-1)[k] + step)})
         return float(error)
 

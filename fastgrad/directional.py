@@ -10,20 +10,26 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgrad._budget import BudgetSpent
-from fastgrad._detect import Detector, Family, Finding
-from fastgrad._directional_inputs import seed_of, whole_number
-from fastgrad._directional_report import BlockCheck, DirectionalCheck
+from fastgrad._causes.places import Block
 from fastgrad._inputs import Point, analytical_gradient, point_array, positive_number
-from fastgrad._investigate import Culprits, Investigation
+from fastgrad._judge.verdict import Verdict
+from fastgrad._large.detect import Detector, Family, Finding
+from fastgrad._large.directional_inputs import seed_of, whole_number
+from fastgrad._large.directional_report import BlockCheck, DirectionalCheck
+from fastgrad._large.investigate import Culprits, Investigation
+from fastgrad._large.probes import Prober
+from fastgrad._large.ruling import (
+    POWER,
+    describe_remainder,
+    rule_on_culprits,
+    rule_on_directions,
+    rule_without_directions,
+)
+from fastgrad._large.samples import Sample
+from fastgrad._large.scales import make_scalings
 from fastgrad._layout import Layout, make_layout
 from fastgrad._objective import Objective, Trial, prepare, try_objective
-from fastgrad._places import Block
-from fastgrad._probes import Prober
 from fastgrad._report import Component
-from fastgrad._ruling import POWER, describe_remainder, rule_on_culprits, rule_on_directions, rule_without_directions
-from fastgrad._samples import Sample
-from fastgrad._scales import make_scalings
-from fastgrad._verdict import Verdict
 
 _FEWEST_DIRECTIONS = 4
 _FEWEST_EVALUATIONS = 100

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgrad._directional_inputs import seed_of, whole_number
+from fastgrad._causes.places import Block
 from fastgrad._inputs import Point, point_array, positive_number
+from fastgrad._judge.verdict import Verdict
+from fastgrad._large.directional_inputs import seed_of, whole_number
+from fastgrad._large.line import Floats, Line, LineMeter, Segment
+from fastgrad._large.line_report import LineIntegralCheck
+from fastgrad._large.probes import Scaling, key_of
+from fastgrad._large.scales import make_scalings
+from fastgrad._large.tree import TreeSearch
 from fastgrad._layout import Layout, make_layout
-from fastgrad._line import Floats, Line, LineMeter, Segment
-from fastgrad._line_report import LineIntegralCheck
 from fastgrad._objective import prepare, try_objective
-from fastgrad._places import Block
-from fastgrad._probes import Scaling, key_of
 from fastgrad._report import Component
-from fastgrad._scales import make_scalings
-from fastgrad._tree import TreeSearch
-from fastgrad._verdict import Verdict
 
 _NEEDED = 2  # segments that must differ
 _CONVERGED = 1e-3

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgrad import _threads
+from fastgrad._compiled.kernels import NORM_BLOCK, largest_magnitudes, sums_of_squares
 from fastgrad._inputs import gradient_array
-from fastgrad._kernels import NORM_BLOCK, largest_magnitudes, sums_of_squares
 
 # A sum of squares in this range has neither overflowed nor lost anything that counts to underflow.
 _SMALLEST_SAFE, _LARGEST_SAFE = 1e-280, 1e300

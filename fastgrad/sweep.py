@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._assess import Assessor
-from fastgrad._branches import Branches, Part, find_kink, fit_branches, read_curve
 from fastgrad._budget import BudgetSpent
 from fastgrad._first import all_differences, replay_failure
 from fastgrad._inputs import Array, Point, point_array
+from fastgrad._judge.verdict import ROUNDING
 from fastgrad._objective import Trial, prepare, try_objective
 from fastgrad._report import GradientCheck
 from fastgrad._schedule import Evaluator
-from fastgrad._sweep_reason import give_reason
-from fastgrad._sweep_report import EpsilonSweep
-from fastgrad._verdict import ROUNDING
+from fastgrad._sweep.branches import Branches, Part, find_kink, fit_branches, read_curve
+from fastgrad._sweep.reason import give_reason
+from fastgrad._sweep.report import EpsilonSweep
 from fastgrad.gradient import check_gradient
 from fastgrad.metric import ErrorNorms, error_norms
 from fastgrad.steps import resolve_steps

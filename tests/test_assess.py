@@ -13,10 +13,10 @@ from fastgrad._assess import Assessment, Assessor
 from fastgrad._budget import Budget
 from fastgrad._first import all_differences, make_bounds
 from fastgrad._inputs import point_array
+from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag, Verdict
 from fastgrad._reason import overall_verdict
 from fastgrad._schedule import Differences
 from fastgrad._selection import sample_first
-from fastgrad._verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag, Verdict
 
 quickly = settings(derandomize=True, deadline=None, max_examples=40)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fastgrad._branches import Branches, Part, find_kink, fit_branches, read_curve, robust_slope
+from fastgrad._sweep.branches import Branches, Part, find_kink, fit_branches, read_curve, robust_slope
 
 EPSILON = np.logspace(-12, -1, 45)
 

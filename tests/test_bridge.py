@@ -13,7 +13,7 @@ import pytest
 from numba.experimental import jitclass
 
 from fastgrad import numerical_gradient
-from fastgrad._bridge import Block
+from fastgrad._compiled.bridge import Block
 from fastgrad._inputs import point_array
 from fastgrad._objective import _compile_wrapper, prepare
 

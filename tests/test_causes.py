@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastgrad._causes import Block, find_causes
-from fastgrad._evidence import largest_common_power_of_two, log_chance
-from fastgrad._numbers import recognise_factor, shortest_decimal
+from fastgrad._causes.cause import Block, find_causes
+from fastgrad._causes.evidence import largest_common_power_of_two, log_chance
+from fastgrad._causes.numbers import recognise_factor, shortest_decimal
 
 WEIGHT = 0.1  # of every regulariser
 SAMPLES = 40

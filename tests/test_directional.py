@@ -13,15 +13,15 @@ import pytest
 from naive import norm
 
 from fastgrad import Verdict
-from fastgrad import _direction_kernels as kernels
-from fastgrad import _probes as probes
-from fastgrad._directions import measure
-from fastgrad._grid import scramble
+from fastgrad._compiled import direction_kernels as kernels
 from fastgrad._inputs import point_array
-from fastgrad._intervals import chi_square_quantile, proportion_bounds
-from fastgrad._ladder import pick_step, table_noise
+from fastgrad._judge.grid import scramble
+from fastgrad._large import probes as probes
+from fastgrad._large.directions import measure
+from fastgrad._large.intervals import chi_square_quantile, proportion_bounds
+from fastgrad._large.ladder import pick_step, table_noise
+from fastgrad._large.probes import Prober, Scaling, chunk_borders, key_of
 from fastgrad._objective import prepare
-from fastgrad._probes import Prober, Scaling, chunk_borders, key_of
 from fastgrad.cli import main
 from fastgrad.directional import check_directional
 

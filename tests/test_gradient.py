@@ -13,8 +13,8 @@ import pytest
 import fastgrad
 from fastgrad import Verdict, _threads, check_gradient, numerical_gradient, relative_error
 from fastgrad._inputs import point_array
+from fastgrad._judge.verdict import Flag
 from fastgrad._objective import try_objective
-from fastgrad._verdict import Flag
 from fastgrad.steps import Absolute, Automatic, Relative
 
 MATCH, MISMATCH, INCONCLUSIVE = Verdict.MATCH, Verdict.MISMATCH, Verdict.INCONCLUSIVE

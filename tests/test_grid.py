@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastgrad._grid import generic_steps, keys, lowest_bit, quantum, scramble, spacing
+from fastgrad._judge.grid import generic_steps, keys, lowest_bit, quantum, scramble, spacing
 
 DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 MAGNITUDES = st.floats(-280.0, 280.0).map(lambda exponent: 10.0**exponent)

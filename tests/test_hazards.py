@@ -54,7 +54,8 @@ import pytest
 from numba.core.caching import FunctionCache
 
 import fastgrad
-from fastgrad import Verdict, _jit, _threads, check_gradient, numerical_gradient
+from fastgrad import Verdict, _threads, check_gradient, numerical_gradient
+from fastgrad._compiled import jit
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(fastgrad.__file__).parent
@@ -288,8 +289,9 @@ def package_without_cache(tmp_path):
     """A copy of the package beside which, and in whose user's folders, nothing can be written (even by root)."""
     copy = tmp_path / "site" / "fastgrad"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "__pycache__").write_text("a file where Numba wants a folder")
-    nowhere = str(copy / "__pycache__" / "below")
+    barrier = copy / "_compiled" / "__pycache__"
+    barrier.write_text("a file where Numba wants a folder")
+    nowhere = str(barrier / "below")
     return copy.parent, {"NUMBA_CACHE_DIR": nowhere, "XDG_CACHE_HOME": nowhere, "HOME": nowhere}
 
 
@@ -356,7 +358,7 @@ def thrice(value):
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(nb.config, "CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(_jit, "_has_warned", False)
+    monkeypatch.setattr(jit, "_has_warned", False)
     return tmp_path
 
 
@@ -365,7 +367,7 @@ def test_full_disk(own_cache, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(FunctionCache, "save_overload", fail)
-    compiled = _jit.kernel()(thrice)
+    compiled = jit.kernel()(thrice)
     with pytest.warns(RuntimeWarning, match="No space left on device") as caught:
         assert compiled(2.0) == 6.0
         assert compiled(2) == 6
@@ -374,11 +376,11 @@ def test_full_disk(own_cache, monkeypatch):
 
 def test_code_stored_under_the_name_of_another_signature_is_not_used(own_cache):
     """As two processes leave it that fill an empty cache at the same moment."""
-    compiled = _jit.kernel()(thrice)
+    compiled = jit.kernel()(thrice)
     assert (compiled(2.0), compiled(2)) == (6.0, 6)
     one, two = sorted(own_cache.rglob("*.nbc"))
     shutil.copy(one, two)
-    again = _jit.kernel()(thrice)
+    again = jit.kernel()(thrice)
     assert again(2) == 6
     assert isinstance(again(2), int)
     assert again(2.5) == 7.5
@@ -386,6 +388,6 @@ def test_code_stored_under_the_name_of_another_signature_is_not_used(own_cache):
 
 def test_functions_and_instances_are_not_stored(own_cache):
     """Their types mean nothing to another process."""
-    compiled = _jit.kernel()(lambda f: 1)
+    compiled = jit.kernel()(lambda f: 1)
     compiled(nb.njit(lambda: 1))
     assert list(own_cache.rglob("*.nb?")) == []

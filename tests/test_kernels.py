@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fastgrad
-from fastgrad import _kernels, _threads, numerical_gradient, relative_error
+from fastgrad import _threads, numerical_gradient, relative_error
+from fastgrad._compiled import kernels
+from fastgrad._compiled.kernels import NORM_BLOCK
 from fastgrad._inputs import point_array
-from fastgrad._kernels import NORM_BLOCK
 from fastgrad._objective import prepare
 from fastgrad._schedule import Evaluator
 from fastgrad.metric import error_norms
@@ -97,8 +98,8 @@ def test_parallel_kernels_give_the_bits_of_the_serial_ones(lanes):
         ("displaced", (23,), (index, coordinate), 1),
         ("along", (x, direction), (multiple,), 1),
     ):
-        serial = run(getattr(_kernels, f"{name}_serial"), shared, arguments, outputs)
-        parallel = run(getattr(_kernels, f"{name}_parallel"), shared, arguments, outputs)
+        serial = run(getattr(kernels, f"{name}_serial"), shared, arguments, outputs)
+        parallel = run(getattr(kernels, f"{name}_parallel"), shared, arguments, outputs)
         np.testing.assert_array_equal(parallel, serial)
         assert np.isfinite(serial).all()
 
@@ -186,10 +187,10 @@ def test_norms_are_right_where_they_become_parallel(n):
 
 
 def test_kernels_are_compiled_once_per_precision_whatever_the_objective():
-    kernels = (_kernels.differences_serial, _kernels.differences_parallel, _kernels.value_at)
+    all_kernels = (kernels.differences_serial, kernels.differences_parallel, kernels.value_at)
 
     def signatures():
-        return [set(kernel.signatures) for kernel in kernels]
+        return [set(kernel.signatures) for kernel in all_kernels]
 
     plain = nb.njit(lambda x: x[0] * x[1])
     of_tuple = nb.njit(lambda x, t: x[0] * t[0][0] + x[1] * t[1])

@@ -24,18 +24,32 @@ class Layer:
 
 # From the ground up. A new module gets a place here; a layer may name only layers above it in this list.
 LAYERS = (
-    Layer("compiled code", ("_jit", "_bridge", "_kernels", "_direction_kernels", "_repeated")),
+    Layer(
+        "compiled code",
+        ("_compiled.jit", "_compiled.bridge", "_compiled.kernels", "_compiled.direction_kernels", "_compiled.repeated"),
+    ),
     Layer("threads", ("_threads",)),
     # Arithmetic on what was measured: pure NumPy, evaluates nothing.
-    Layer("judge", ("_grid", "_noise", "_verdict", "_levels", "_refine")),
-    Layer("causes", ("_numbers", "_evidence", "_laws", "_places", "_causes")),
-    Layer("branches", ("_branches",)),
-    Layer("directions", ("_intervals", "_directions", "_ladder", "_tree", "_structure", "_quadrature"), ("judge",)),
+    Layer("judge", ("_judge.grid", "_judge.noise", "_judge.verdict", "_judge.levels", "_judge.refine")),
+    Layer("causes", ("_causes.numbers", "_causes.evidence", "_causes.laws", "_causes.places", "_causes.cause")),
+    Layer("branches", ("_sweep.branches",)),
+    Layer(
+        "directions",
+        (
+            "_large.intervals",
+            "_large.directions",
+            "_large.ladder",
+            "_large.tree",
+            "_large.structure",
+            "_large.quadrature",
+        ),
+        ("judge",),
+    ),
     # What may come in, and how f is evaluated.
     Layer("foreign functions", ("_pointers", "foreign"), ("threads",)),
     Layer(
         "gates",
-        ("_inputs", "_directional_inputs", "_objective"),
+        ("_inputs", "_large.directional_inputs", "_objective"),
         ("compiled code", "threads", "foreign functions"),
     ),
     Layer("steps", ("steps",), ("gates",)),
@@ -48,14 +62,14 @@ LAYERS = (
     Layer("first differences", ("_first",), ("compiled code", "gates", "schedule")),
     Layer(
         "probes",
-        ("_probes", "_detect", "_samples", "_scales", "_line"),
+        ("_large.probes", "_large.detect", "_large.samples", "_large.scales", "_large.line"),
         ("compiled code", "threads", "judge", "causes", "directions", "gates", "schedule"),
     ),
     # What is made of it.
     Layer("assessment", ("_assess", "_reason"), ("judge", "schedule", "first differences")),
     Layer(
         "search",
-        ("_arbiter", "_locate", "_explain", "_investigate", "_ruling"),
+        ("_large.arbiter", "_large.locate", "_large.explain", "_large.investigate", "_large.ruling"),
         ("judge", "causes", "directions", "schedule", "probes"),
     ),
     Layer("report", ("_report", "_layout"), ("judge", "causes", "gates", "metric")),
@@ -64,8 +78,12 @@ LAYERS = (
         ("_result",),
         ("judge", "causes", "gates", "metric", "schedule", "first differences", "assessment", "report"),
     ),
-    Layer("sweep report", ("_sweep_reason", "_sweep_report"), ("judge", "branches", "metric", "report")),
-    Layer("directional reports", ("_directional_report", "_line_report"), ("judge", "causes", "probes", "report")),
+    Layer("sweep report", ("_sweep.reason", "_sweep.report"), ("judge", "branches", "metric", "report")),
+    Layer(
+        "directional reports",
+        ("_large.directional_report", "_large.line_report"),
+        ("judge", "causes", "probes", "report"),
+    ),
     # One public family of checks in each module.
     Layer(
         "checks",
@@ -97,30 +115,38 @@ PACKAGE = Path(fastgrad.__file__).parent
 
 
 def sources() -> dict[str, str]:
-    return {path.stem: path.read_text() for path in PACKAGE.glob("*.py")}
+    """The texts of the modules by their names below fastgrad; those of subpackages are "_judge.verdict"."""
+    files = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent == PACKAGE]
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text() for path in files}
+
+
+def test_a_subpackage_begins_with_its_purpose_and_nothing_else():
+    for path in PACKAGE.rglob("*/__init__.py"):
+        (purpose,) = ast.parse(path.read_text()).body
+        assert isinstance(purpose, ast.Expr) and isinstance(purpose.value, ast.Constant), path
 
 
 def arrows(source: str, modules: set[str]) -> Iterator[str]:
     """The modules of fastgrad that a source text leans on, wherever in it; "__init__" for a public name."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (_module(alias.name) for alias in node.names if _is_ours(alias.name))
+            yield from (_module(alias.name, modules) for alias in node.names if _is_ours(alias.name))
         elif isinstance(node, ast.ImportFrom):
             origin = ".".join(filter(None, ["fastgrad" if node.level else "", node.module]))
-            if origin == "fastgrad":
-                yield from (alias.name if alias.name in modules else "__init__" for alias in node.names)
-            elif _is_ours(origin):
-                yield _module(origin)
-        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "fastgrad":
-            yield node.attr if node.attr in modules else "__init__"
+            if _is_ours(origin):
+                yield from (_module(f"{origin}.{alias.name}", modules) for alias in node.names)
+        elif isinstance(node, ast.Attribute) and _is_ours(ast.unparse(node.value)):
+            yield _module(ast.unparse(node), modules)
 
 
 def _is_ours(name: str) -> bool:
     return name.partition(".")[0] == "fastgrad"
 
 
-def _module(name: str) -> str:
-    return name.split(".")[1] if "." in name else "__init__"
+def _module(name: str, modules: set[str]) -> str:
+    """The module that the dotted name begins with: its first part, or two; "__init__" for a public name."""
+    parts = name.split(".")[1:3]
+    return next((module for module in (".".join(parts), *parts[:1]) if module in modules), "__init__")
 
 
 def upward(texts: dict[str, str], layers: tuple[Layer, ...]) -> list[str]:
@@ -160,17 +186,17 @@ def test_the_table_allows_nothing_that_is_not_used():
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("_verdict", "from fastgrad._kernels import value_at"),
-        ("_verdict", "from fastgrad import _kernels"),
-        ("_verdict", "from . import _kernels"),
-        ("_verdict", "from ._kernels import value_at"),
-        ("_verdict", "def late():\n    import fastgrad._kernels"),
-        ("_jit", "from fastgrad._bridge import evaluate"),
-        ("_kernels", "from fastgrad import relative_error"),
-        ("_kernels", "import fastgrad"),
+        ("_judge.verdict", "from fastgrad._compiled.kernels import value_at"),
+        ("_judge.verdict", "from fastgrad._compiled import kernels"),
+        ("_judge.verdict", "from .._compiled import kernels"),
+        ("_judge.verdict", "from .._compiled.kernels import value_at"),
+        ("_judge.verdict", "def late():\n    import fastgrad._compiled.kernels"),
+        ("_compiled.jit", "from fastgrad._compiled.bridge import evaluate"),
+        ("_compiled.kernels", "from fastgrad import relative_error"),
+        ("_compiled.kernels", "import fastgrad"),
         ("gradient", "from fastgrad.cli import main"),
-        ("cli", "from fastgrad._verdict import Verdict"),
-        ("cli", "import fastgrad\nfastgrad._verdict.Verdict"),
+        ("cli", "from fastgrad._judge.verdict import Verdict"),
+        ("cli", "import fastgrad\nfastgrad._judge.verdict.Verdict"),
     ],
 )
 def test_a_planted_upward_import_is_found(module, line):

@@ -10,7 +10,7 @@ import problems
 import pytest
 
 from fastgrad import Verdict
-from fastgrad._quadrature import GAUSS_WEIGHTS, NODES, WEIGHTS, integrate
+from fastgrad._large.quadrature import GAUSS_WEIGHTS, NODES, WEIGHTS, integrate
 from fastgrad.line_integral import check_line_integral
 
 

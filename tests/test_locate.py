@@ -8,9 +8,9 @@ import problems
 import pytest
 
 from fastgrad import Verdict
-from fastgrad._probes import Scaling, key_of
-from fastgrad._structure import is_interval, separating
-from fastgrad._tree import TreeSearch
+from fastgrad._large.probes import Scaling, key_of
+from fastgrad._large.structure import is_interval, separating
+from fastgrad._large.tree import TreeSearch
 from fastgrad.directional import check_directional
 
 # ------------------------------------------------------------------------------------------------------- the tree

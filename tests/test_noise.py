@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastgrad._noise import (
+from fastgrad._judge.noise import (
     TABLE_POINTS,
     NoiseModel,
     Table,

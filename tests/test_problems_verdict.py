@@ -11,7 +11,7 @@ import pytest
 from problems import BUILDERS, Problem
 
 from fastgrad import Verdict, check_gradient
-from fastgrad._verdict import Flag
+from fastgrad._judge.verdict import Flag
 from fastgrad.steps import Automatic
 
 MATCH, MISMATCH, INCONCLUSIVE = Verdict.MATCH, Verdict.MISMATCH, Verdict.INCONCLUSIVE

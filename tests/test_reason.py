@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fastgrad._assess import Assessment
+from fastgrad._judge.verdict import VERDICTS, Flag, Verdict
 from fastgrad._reason import detectable_share, give_reason, is_between, overall_verdict, worst_first
-from fastgrad._verdict import VERDICTS, Flag, Verdict
 
 RIGHT, WRONG, OPEN = Verdict.MATCH, Verdict.MISMATCH, Verdict.INCONCLUSIVE
 

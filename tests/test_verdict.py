@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastgrad._levels import central_level, one_sided_level
-from fastgrad._noise import NoiseModel, constant_noise
-from fastgrad._verdict import (
+from fastgrad._judge.levels import central_level, one_sided_level
+from fastgrad._judge.noise import NoiseModel, constant_noise
+from fastgrad._judge.verdict import (
     NOISE_WIDTH,
     ROUNDING,
     Flag,

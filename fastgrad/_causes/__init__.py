@@ -1,0 +1,1 @@
+"""How a gradient is wrong, named from the numbers alone."""

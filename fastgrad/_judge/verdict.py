@@ -1,0 +1,353 @@
+"""The judge: what the numbers of a difference say about an analytical gradient. Pure NumPy, evaluates nothing."""
+
+import enum
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad._judge.noise import NoiseModel
+
+Floats = NDArray[np.float64]
+
+NOISE_WIDTH = 6.0  # half width of a bar in standard deviations of the noise measured once for all of f
+ROUNDING = 0.6 * 2.0**-53  # standard deviation of rounding a result, at the very least
+_WIDEST_STEP = 0.1  # of the scale of a coordinate
+_NARROWEST_STEP = 2.0**-30
+_SMALLEST_PART = 1e-6  # of the largest x_i g_i: components below are looked at with the step that suits this one
+
+
+class Verdict(enum.Enum):
+    """What a check found."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    INCONCLUSIVE = "inconclusive"
+
+
+# Verdicts of single components are kept as small integers: positions in this tuple.
+VERDICTS = (Verdict.INCONCLUSIVE, Verdict.MATCH, Verdict.MISMATCH)
+INCONCLUSIVE, MATCH, MISMATCH = range(3)
+
+
+class Flag(enum.IntFlag):
+    """What else is known of a component."""
+
+    NONE = 0
+    ABSOLUTE = 1  # too small to be resolved; seen to be small in the analytical gradient too
+    KINK = 2  # the slopes on the two sides differ, however near one looks
+    SCALE = 4  # differences at two scales contradict each other
+    ONE_SIDED = 8  # at a bound, or f is not defined on one side
+    NON_FINITE = 16  # f was NaN or infinite, or raised, near x
+    NOISE = 32  # the error bar is wider than the tolerance because of the noise of f
+    STATIONARY = 64  # both values vanish within the bar
+    CONSTANT = 128  # f does not depend on this coordinate
+    STAIRCASE = 256  # f is flat at small scale and steps at a larger one
+    UNCONFIRMED = 512  # differs, but was not looked at closely because enough mismatches were confirmed
+    NO_ROOM = 2048  # the bounds leave no room for a step
+    PLAIN = 1024  # agreed at the first step; the bar is that of agreement, not of truncation
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all components of one check share. Values of f and derivatives are in units that avoid overflow."""
+
+    x: Floats
+    analytical: Floats  # finite; zero where the given one is not
+    scale: Floats  # s_i, the distance over which coordinate i varies
+    typical: float  # median of the scales
+    value: float  # f(x)
+    rtol: float
+    precision: float  # machine epsilon of the analytical gradient
+    noise: NoiseModel
+    grid: np.dtype[Any]  # the numbers that steps are multiples of
+    largest_product: float  # max |g_i| s_i
+    mean_product: float  # its root mean square
+    largest_gradient: float
+
+    def tolerance(self, i: Any, value: Any) -> Any:
+        """By how much a resolved component may differ: rtol, and the rounding of the analytical gradient itself.
+
+        The second term is capped, lest it excuse real errors of components with a tiny scale.
+        """
+        rounding = 4.0 * self.precision * self.largest_product / self.scale[i]
+        size = np.maximum(np.abs(self.analytical[i]), np.abs(value))
+        return self.rtol * size + np.minimum(rounding, 0.01 * self.rtol * self.largest_gradient)
+
+    def absolute_tolerance(self, i: Any) -> Any:
+        """Below this a component that cannot be resolved does not matter next to the others."""
+        return self.rtol * np.minimum(self.mean_product / self.scale[i], self.largest_gradient)
+
+    def sigma(self, i: Any, step: Any) -> Any:
+        """Standard deviation of the noise that a step in coordinate i meets."""
+        return self.noise.at(step / self.scale[i])
+
+    def depends_on_scale(self) -> bool:
+        return self.noise.depends_on_scale(ROUNDING * abs(self.value))
+
+    def widest_step(self, i: Any) -> Any:
+        return _WIDEST_STEP * np.maximum(self.scale[i], self.typical)
+
+    def is_near(self, i: Any, step: Any) -> Any:
+        """Whether a step stays within the coordinate's own size: beyond it f may have become another function.
+
+        Far away saturated terms are flat, so a small difference there speaks neither for nor against a gradient.
+        """
+        magnitude = np.abs(self.x[i])
+        return (step <= magnitude) | (magnitude == 0.0)
+
+    def is_flat_enough(self, i: Any, step: Any) -> Any:
+        """Whether values of f that are equal to the bit over a step show that coordinate i does not matter.
+
+        They do not where f is so large that a change of the size of the other components would be rounded away.
+        """
+        bar = NOISE_WIDTH * ROUNDING * abs(self.value) / step
+        return (self.largest_product == 0.0) | (bar <= self.absolute_tolerance(i))
+
+    def automatic_step(self, i: Any, multiplier: float) -> Floats:
+        """Where noise and truncation of a central difference balance if f''' is about f' / s^2.
+
+        At least so wide that the noise cannot reach the tolerance.
+        """
+        scale = self.scale[i]
+        part = np.maximum(np.abs(self.analytical[i]) * scale, _SMALLEST_PART * self.largest_product)
+        part = np.where(part > 0.0, part, abs(self.value) or 1.0)
+        level = max(self.noise.largest, ROUNDING * abs(self.value))
+        sigma = level if level > 0.0 else 2.0**-53 * part
+        wanted = scale * np.maximum(np.cbrt(3.0 * sigma / part), 7.0 * NOISE_WIDTH * sigma / (self.rtol * part))
+        widest = _WIDEST_STEP * scale
+        wanted = multiplier * np.minimum(wanted, widest)
+        return np.asarray(np.clip(wanted, _NARROWEST_STEP * scale, widest * max(1.0, multiplier)))
+
+
+def make_setting(
+    x: Floats,
+    analytical: Floats,
+    value: float,
+    *,
+    rtol: float,
+    precision: float,
+    noise: NoiseModel,
+    grid: Any,
+) -> Setting:
+    """Scales and sizes of a problem; the noise can be replaced later."""
+    magnitude = np.abs(x)
+    moving = magnitude[magnitude > 0.0]
+    typical = float(np.median(moving)) if moving.size else 1.0
+    scale = np.where(magnitude > 0.0, magnitude, typical)
+    if value != 0.0:
+        at_zero = np.flatnonzero((magnitude == 0.0) & (analytical != 0.0))
+        scale[at_zero] = np.minimum(typical, abs(value) / np.abs(analytical[at_zero]))
+    # Products with a denormal scale would lose their digits, and divisions by it overflow.
+    scale = np.maximum(scale, 1e-290)
+    product = np.abs(analytical) * scale
+    largest = float(product.max())
+    mean = largest * float(np.sqrt(np.mean((product / largest) ** 2))) if largest > 0.0 else 0.0
+    return Setting(
+        x, analytical, scale, typical, value, rtol, precision, noise, np.dtype(grid), largest, mean,
+        float(np.abs(analytical).max()),
+    )  # fmt: skip
+
+
+def with_noise(setting: Setting, noise: NoiseModel, grid: Any) -> Setting:
+    return replace(setting, noise=noise, grid=np.dtype(grid))
+
+
+@dataclass(frozen=True)
+class PlainJudgement:
+    """What the first central difference says: agreement certifies itself, disagreement says nothing yet."""
+
+    agrees: NDArray[np.bool_]
+    absolute: NDArray[np.bool_]  # agrees, but only as a component too small to be resolved
+    bar: Floats
+    suspicion: Floats  # |difference| over the tolerance
+
+
+def judge_plain(
+    setting: Setting, index: NDArray[np.int64], step: Floats, above: Floats, below: Floats, quotient: Floats
+) -> PlainJudgement:
+    """Judge central differences at coordinates `index`. Never accuses: two values cannot show truncation."""
+    with np.errstate(all="ignore"):
+        slope_jump = np.abs((above - setting.value) - (setting.value - below)) / step
+        sigma = np.maximum(setting.sigma(index, step), ROUNDING * np.maximum(np.abs(above), np.abs(below)))
+        noise = NOISE_WIDTH / math.sqrt(2.0) * sigma / step
+        analytical = setting.analytical[index]
+        difference = np.abs(quotient - analytical)
+        tolerance = setting.tolerance(index, quotient)
+        absolute_tolerance = setting.absolute_tolerance(index)
+        size = np.maximum(np.abs(quotient), np.abs(analytical))
+        bend = np.maximum(np.maximum(1e-3 * size, 4.0 * noise), tolerance)
+        resolved = (difference <= tolerance / 2) & (noise <= tolerance / 2) & (slope_jump <= bend)
+        small = (difference <= noise) & (noise <= absolute_tolerance / 2)
+        small &= slope_jump <= np.maximum(4.0 * noise, absolute_tolerance)
+        sound = np.isfinite(above) & np.isfinite(below) & np.isfinite(quotient) & np.isfinite(tolerance)
+        relative = resolved & (np.maximum(difference, noise) <= setting.rtol * size)
+        agrees = sound & (relative | ((resolved | small) & setting.is_near(index, step)))
+        suspicion = np.where(sound, difference / np.maximum(tolerance, 1e-300), np.inf)
+    return PlainJudgement(agrees, agrees & ~relative, noise + difference, suspicion)
+
+
+@dataclass
+class Level:
+    """A derivative estimate at one step, with its error bar and what the bar is made of."""
+
+    step: float
+    estimate: float
+    truncation: float
+    bend: float  # fourth difference: half of a slope jump that does not vanish with the step
+    noise: float
+    resolution: float  # smallest noise that these values can have
+    local_noise: float  # from the values of this level alone, times the step
+    noise_factor: float
+    slope_jump: float
+    slopes: tuple[float, float]  # forward, backward
+    values: tuple[float, ...]
+    bar: float = math.inf
+
+
+LOCAL_NOISE_WIDTH = 4.0
+_MISMATCH_BARS = 5.0  # bars that a difference must exceed before it is called an error
+_CONFIRMING_BARS = 2.0  # that it must also exceed at a clearly different step
+_LARGE_SCALE = 1.0 / 32.0  # a step reaches a spacing of the noise tables at this share of it
+
+
+def set_bars(levels: list[Level]) -> list[Level]:
+    """Levels by ascending step, each with its bar: truncation, bend, and the larger of both views of the noise."""
+    ordered = sorted(levels, key=lambda level: level.step)
+    local = 0.0
+    for level in ordered:
+        local = max(local, level.local_noise)
+        noise = max(level.noise, level.noise_factor * LOCAL_NOISE_WIDTH * local / level.step)
+        level.bar = level.truncation + level.bend + noise
+    return ordered
+
+
+def uncontradicted(ordered: list[Level]) -> list[Level]:
+    """Levels whose interval overlaps those of all smaller steps."""
+    return [
+        level
+        for k, level in enumerate(ordered)
+        if not any(abs(level.estimate - near.estimate) > level.bar + near.bar for near in ordered[:k])
+    ]
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """Judgement on one component."""
+
+    verdict: Verdict
+    best: Level
+    flags: Flag
+
+
+def _gap(setting: Setting, i: int, level: Level) -> float:
+    """Distance from the analytical value to the far end of the interval."""
+    return float(abs(level.estimate - setting.analytical[i]) + level.bar)
+
+
+def _size(setting: Setting, i: int, level: Level) -> float:
+    return float(max(abs(setting.analytical[i]), abs(level.estimate)))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def is_resolved_match(setting: Setting, i: int, level: Level) -> bool:
+    """Whether the whole interval of a level lies within the tolerance around the analytical value."""
+    return bool(_gap(setting, i, level) <= setting.tolerance(i, level.estimate) < math.inf)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is infinitely far away, or within an infinite bar
+def judge_levels(setting: Setting, i: int, levels: list[Level]) -> Ruling:
+    """Judge a component on all levels seen.
+
+    A match needs one level whose interval lies within the tolerance: agreement at any honest scale is no accident.
+    A mismatch needs five bars at the best level, and no other level that could still agree.
+    """
+    ordered = set_bars(levels)
+    sound = uncontradicted(ordered)
+    best = min(sound, key=lambda level: level.bar)
+    flags = Flag.SCALE if len(sound) < len(ordered) else Flag.NONE
+    matching = [level for level in ordered if is_resolved_match(setting, i, level)]
+    relative = [level for level in matching if _gap(setting, i, level) <= setting.rtol * _size(setting, i, level)]
+    convincing = relative or [level for level in matching if setting.is_near(i, level.step)]
+    if convincing:
+        level = min(convincing, key=lambda level: level.bar)
+        return Ruling(Verdict.MATCH, level, flags if relative else flags | Flag.ABSOLUTE)
+    difference = abs(best.estimate - setting.analytical[i])
+    tolerance = setting.tolerance(i, best.estimate)
+    if (
+        difference > best.bar + tolerance
+        and difference >= _MISMATCH_BARS * best.bar
+        and not _some_level_agrees(setting, i, ordered, difference)
+    ):
+        return Ruling(Verdict.MISMATCH, best, flags)
+    if difference <= best.bar <= setting.absolute_tolerance(i) < math.inf and setting.is_near(i, best.step):
+        return Ruling(Verdict.MATCH, best, flags | Flag.ABSOLUTE)
+    return Ruling(Verdict.INCONCLUSIVE, best, flags)
+
+
+def scatter(level: Level) -> float:
+    """Local noise of a level over three standard deviations of the noise that was measured."""
+    measured = level.noise / (NOISE_WIDTH * level.noise_factor)
+    return level.local_noise / level.step / (3.0 * measured) if measured > 0.0 else 0.0
+
+
+def is_quiet(level: Level, difference: float) -> bool:
+    """Whether f follows a cubic across the level, to within its noise or to 1e-4 of the difference in question."""
+    return scatter(level) <= 1.0 or level.local_noise / level.step <= 1e-4 * difference
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def shows_mismatch(setting: Setting, i: int, levels: list[Level]) -> bool:
+    """Whether two quiet levels of clearly different steps (any two, if there is a kink) exclude the analytical value.
+
+    Both near x, one by five bars, the other by two. A single level can be fooled: an f that oscillates faster than
+    the step averages out, at times to values that scatter no more than noise.
+    """
+    kinked = kink_slopes(levels) is not None
+    shown = {}
+    for level in levels:
+        difference = abs(level.estimate - setting.analytical[i])
+        trusted = setting.is_near(i, level.step) and (kinked or is_quiet(level, difference))
+        if trusted and difference > level.bar + setting.tolerance(i, level.estimate):
+            shown[level.step] = difference / level.bar if level.bar > 0.0 else math.inf
+    return any(
+        bars >= _MISMATCH_BARS and others >= _CONFIRMING_BARS and max(step, other) >= 3.0 * min(step, other)
+        for step, bars in shown.items()
+        for other, others in shown.items()
+    )
+
+
+def _some_level_agrees(setting: Setting, i: int, ordered: list[Level], difference: float) -> bool:
+    def agrees(level: Level) -> bool:
+        gap = abs(level.estimate - setting.analytical[i])
+        return bool(gap <= level.bar + setting.tolerance(i, level.estimate))
+
+    if any(agrees(level) and level.bar <= difference / 2 for level in ordered if setting.is_near(i, level.step)):
+        return True
+    if not setting.depends_on_scale():
+        return False
+    reach = setting.noise.spacing_of_largest * setting.scale[i] * _LARGE_SCALE
+    wide = [level for level in ordered if level.step >= reach]
+    return bool(wide) and all(agrees(level) for level in wide)
+
+
+def kink_slopes(levels: list[Level]) -> tuple[float, float] | None:
+    """Forward and backward slope close to x, if they differ by the same at steps far apart."""
+    ordered = sorted((level for level in levels if level.slope_jump != 0.0), key=lambda level: level.step)
+    for near, far in itertools.pairwise(ordered):
+        if far.step <= 16.0 * near.step or far.slope_jump * near.slope_jump <= 0.0:
+            continue
+        smallest = min(abs(near.slope_jump), abs(far.slope_jump))
+        noise = max(_noise_of_jump(near), _noise_of_jump(far))
+        steady = 0.5 < near.slope_jump / far.slope_jump < 2.0
+        if steady and smallest > noise and abs(near.slope_jump) > 1e-3 * abs(near.estimate):
+            return near.slopes if near.noise < 1e-3 * smallest else far.slopes
+    return None
+
+
+def _noise_of_jump(level: Level) -> float:
+    # A kink alone makes the local noise look like 0.7 of its jump, so that is taken once and the other thrice.
+    return max(3.0 * level.noise, LOCAL_NOISE_WIDTH * level.local_noise / level.step)

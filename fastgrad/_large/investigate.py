@@ -1,0 +1,144 @@
+"""From a confirmed mismatch to its components, causes and remainder."""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastgrad._budget import BudgetSpent
+from fastgrad._causes.cause import Cause
+from fastgrad._causes.places import Block
+from fastgrad._large.arbiter import confirm
+from fastgrad._large.detect import Detector, Family
+from fastgrad._large.explain import Correction, cause_of_directions, causes_of_samples, is_explained
+from fastgrad._large.locate import BlockFindings, Locator, default_budget
+from fastgrad._large.probes import Prober, key_of
+from fastgrad._large.samples import Kind, Sample, Sampler
+
+_LAW_SAMPLES = 8
+_PURPOSE = 21
+_PIECE = 1 << 16
+_SINGLE_ERROR = 1e-6
+
+
+@dataclass
+class Culprits:
+    """What a search for wrong components found."""
+
+    findings: list[BlockFindings] = field(default_factory=list)
+    causes: list[Cause] = field(default_factory=list)
+    law: Cause | None = None  # of the whole gradient, seen by directions alone
+    is_confirmed: bool = False  # the closest look agrees on one of the worst
+    is_cut_short: bool = False  # by the budget
+    is_explained: bool = False  # with the corrections all directions agree
+
+    def of_kind(self, *kinds: Kind) -> list[Sample]:
+        return [s for found in self.findings for s in found.of_kind(*kinds)]
+
+    @property
+    def wrong(self) -> list[Sample]:
+        unique = {s.index: s for s in self.of_kind(Kind.WRONG)}
+        return [unique[i] for i in sorted(unique)]
+
+
+class Investigation:
+    """Locates, names and verifies what the directions of a detector disagree with."""
+
+    def __init__(
+        self, prober: Prober, detector: Detector, value: float, blocks: tuple[Block, ...],
+        constants: Mapping[str, float], *, seed: int, rtol: float, precision: float, budget: int | None,
+    ) -> None:  # fmt: skip
+        self._prober = prober
+        self._value = value
+        self._blocks = blocks
+        self._constants = constants
+        self._seed = seed
+        self._rtol = rtol
+        self._precision = precision
+        self._budget = budget if budget is not None else default_budget(prober.point.size)
+        # The family that saw the mismatch first; its scaling suits the search.
+        self._families = sorted(detector.families, key=lambda f: not f.confirmed)
+        key = key_of(seed, _PURPOSE)
+        self._sampler = Sampler(prober, self._families, value, rtol=rtol, key=key)
+
+    def run(self) -> Culprits:
+        culprits = Culprits()
+        if self._is_rounded_to_single():
+            text = "every entry is a float32 number, off by its rounding: computed in single precision"
+            culprits.causes = [Cause("float32", None, text, self._prober.point.size)]
+            culprits.is_explained = True
+            return culprits
+        law = cause_of_directions(self._prober, self._families, self._constants)
+        if law is not None:
+            culprits.law = law[0]
+        try:
+            if law is None or not self._follow(law, culprits):
+                self._search(culprits)
+        except BudgetSpent:
+            culprits.is_cut_short = True
+        culprits.is_cut_short |= any(found.open for found in culprits.findings)
+        with contextlib.suppress(BudgetSpent):
+            culprits.is_confirmed = confirm(
+                self._prober, self._value, culprits.wrong,
+                noise=self._families[0].noise, rtol=self._rtol, precision=self._precision,
+            )  # fmt: skip
+        return culprits
+
+    def _is_rounded_to_single(self) -> bool:
+        """Whether E is at the level of float32, and so is every value of the gradient."""
+        a = self._prober.analytical
+        if a.dtype != np.float64 or self._families[0].estimate.high > _SINGLE_ERROR:
+            return False
+        pieces = (a[start : start + _PIECE] for start in range(0, a.size, _PIECE))
+        return all(bool((piece.astype(np.float32) == piece).all()) for piece in pieces)
+
+    def _follow(self, law: tuple[Cause, Correction], culprits: Culprits) -> bool:
+        """A law of the whole gradient needs a few components that obey it, and none that does not."""
+        cause, correction = law
+        n, family = self._prober.point.size, self._families[0]
+        index = np.random.default_rng(key_of(self._seed, _PURPOSE, 1)).integers(0, n, _LAW_SAMPLES)
+        size = family.estimate.root_mean_square
+        found = BlockFindings(Block("", 0, (n,)), size)
+        samples = self._sampler.sample(index, expected=size / np.sqrt(n), typical=family.estimate.norm / np.sqrt(n))
+        found.samples.update({s.index: s for s in samples})
+        for s in samples:
+            change = float(correction.at(np.array([s.index]))[0])
+            if s.kind is not Kind.KINK and not abs(s.numerical - s.analytical - change) <= 1.5 * s.bar:
+                return False
+        culprits.findings = [found]
+        culprits.causes = [cause]
+        culprits.is_explained = all(is_explained(self._families, [], [correction]))
+        return True
+
+    def _search(self, culprits: Culprits) -> None:
+        searched: list[Family] = []
+        for family in self._families:
+            if culprits.is_explained or (searched and not self._is_simple(culprits)):
+                return
+            locator = Locator(
+                self._prober, family, self._sampler, self._blocks,
+                seed=self._seed + len(searched), budget=self._budget,
+            )  # fmt: skip
+            known = {s.index: (s.numerical - s.analytical) * self._scale(family, s.index) for s in culprits.wrong}
+            start = len(culprits.findings)
+            try:
+                locator.run(known)
+            finally:
+                culprits.findings[start:] = locator.findings
+                self._explain(culprits)
+            searched.append(family)
+
+    def _explain(self, culprits: Culprits) -> None:
+        causes, corrections = causes_of_samples(self._prober, culprits.findings, self._blocks, self._constants)
+        culprits.causes = causes or ([culprits.law] if culprits.law is not None else [])
+        culprits.is_explained = all(is_explained(self._families, culprits.wrong, corrections))
+
+    @staticmethod
+    def _is_simple(culprits: Culprits) -> bool:
+        """Whether what was found so far is a list of components."""
+        return all(found.density is None and not found.open and not found.dense for found in culprits.findings)
+
+    @staticmethod
+    def _scale(family: Family, i: int) -> float:
+        return float(family.scaling.at(np.array([i]))[0])

@@ -1,0 +1,178 @@
+"""Segments through x: the difference of f between their ends against the integral of the gradient along them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad._inputs import Array, Point, gradient_array, unflatten
+from fastgrad._judge.verdict import NOISE_WIDTH
+from fastgrad._large.ladder import NOISE_POINTS, noise_spacing, table_noise
+from fastgrad._large.probes import Scaling
+from fastgrad._large.quadrature import NODES, Integral, integrate
+from fastgrad._objective import Objective
+
+Floats = NDArray[np.float64]
+
+_LENGTHS = tuple(2.0**-k for k in range(4, 21, 2))
+_LONGER, _PANELS = 4.0, 4  # where noise decides: a longer segment, in pieces
+_NOISE_SPACINGS = (1.0, 77.7)
+_START = -0.83  # of a segment, in units of L v; its end is at 1.17
+_GRADIENT_ROUNDING = 8.0
+_BISECTIONS = 8
+
+
+@dataclass(frozen=True)
+class Segment:
+    """x + t L v for t from -0.83 to 1.17, in units of f. Not centred, lest a kink at x sit where the rules agree."""
+
+    length: float
+    panels: int
+    difference: float  # f(b) - f(a)
+    integral: float
+    noise: float  # half width of what noise and rounding can do to either
+    quadrature: float
+    size: float  # integral of ||g v||, which a relative error refers to
+
+    @property
+    def mismatch(self) -> float:
+        """(grad f - g) . v, averaged over the segment."""
+        return (self.difference - self.integral) / (2.0 * self.length)
+
+    @property
+    def bar(self) -> float:
+        """Half width of the mismatch of a right gradient."""
+        return (self.noise + self.quadrature) / (2.0 * self.length)
+
+    @property
+    def relative(self) -> float:
+        """|difference - integral| relative to the size of the integral."""
+        return abs(self.difference - self.integral) / max(self.size, np.finfo(float).tiny)
+
+    @property
+    def resolution(self) -> float:
+        """The smallest relative error that it shows."""
+        return (self.noise + self.quadrature) / max(self.size, np.finfo(float).tiny)
+
+    @property
+    def differs(self) -> bool:
+        return abs(self.difference - self.integral) > self.noise + self.quadrature
+
+
+class Line:
+    """Evaluates f at ends and the gradient at nodes of segments through one point."""
+
+    def __init__(
+        self, objective: Objective, point: Point, gradient: Callable[..., Any], args: tuple[Any, ...], value: float
+    ) -> None:
+        self._objective = objective
+        self._point = point
+        self._gradient = gradient
+        self._args = args
+        self._value = value
+        self._x = point.flat.astype(np.float64)
+        self.noise = 0.0
+        self.evaluations = 0
+        self.gradients = 0
+        self.precision = float(np.finfo(np.float64).eps)
+
+    def measure_noise(self, direction: Floats, least: float) -> None:
+        """From values close to x along a direction, at two spacings: a regular one may alias; 16 evaluations."""
+        self.noise = least
+        for wider in _NOISE_SPACINGS:
+            steps = wider * noise_spacing(float(np.finfo(self._point.dtype).eps)) * NOISE_POINTS
+            above, below = (np.array([self._f(self._x + s * t * direction) for t in steps]) for s in (1, -1))
+            self.noise = max(self.noise, table_noise(self._value, above, below))
+
+    def _f(self, x: Floats) -> float:
+        self.evaluations += 1
+        value, _ = self._objective.value(x.astype(self._point.dtype))
+        return float(value)
+
+    def gradient_at(self, x: Floats) -> Array:
+        self.gradients += 1
+        form = unflatten(x.astype(self._point.dtype), self._point.shape)
+        found = gradient_array(self._gradient(form, *self._args), name="the gradient's result", shape=self._point.shape)
+        self.precision = max(self.precision, float(np.finfo(found.dtype).eps))
+        return found.reshape(-1)
+
+    def segment(self, v: Floats, length: float, panels: int = 1) -> Segment:
+        """2 evaluations of f and 15 of the gradient for each panel."""
+        a, b = (self._stored(self._x + t * length * v) for t in (_START, _START + 2.0))
+        middle, half = 0.5 * (a + b), 0.5 * (b - a)  # of the points as stored: x + L v is rounded
+        below, above = self._f(a), self._f(b)
+        found = self._integrate(middle, half, panels, (-1.0, 1.0))
+        rounding = _GRADIENT_ROUNDING * self.precision * found.size
+        coarse = float(np.spacing(max(abs(above), abs(below), 1e-300)))
+        noise = NOISE_WIDTH * math.sqrt(2.0) * max(self.noise, 0.5 * coarse)
+        return Segment(length, panels, above - below, found.value, noise + rounding, found.error, found.size)
+
+    def _stored(self, x: Floats) -> Floats:
+        return x.astype(self._point.dtype).astype(np.float64)
+
+    def _integrate(self, middle: Floats, half: Floats, panels: int, span: tuple[float, float]) -> Integral:
+        def integrand(t: float) -> tuple[float, float]:
+            terms = self.gradient_at(middle + t * half) * half
+            return float(terms.sum()), float(np.linalg.norm(terms))
+
+        return integrate(integrand, panels, span)
+
+    def choose(self, v: Floats, rtol: float) -> Segment | None:
+        """The longest segment whose quadrature has converged; a longer one in panels if noise is then too large."""
+        best: Segment | None = None
+        if not math.isfinite(self.noise):
+            return None
+        for length in _LENGTHS:
+            tried = self.segment(v, length)
+            if not math.isfinite(tried.difference + tried.integral + tried.size):
+                continue
+            if best is None or tried.resolution < best.resolution:
+                best = tried
+            if tried.quadrature <= tried.noise:
+                break
+        if best is None or best.resolution <= rtol or best.length * _LONGER > 0.25:
+            return best
+        longer = self.segment(v, best.length * _LONGER, _PANELS)
+        return longer if longer.resolution < best.resolution else best
+
+    def find_kink(self, v: Floats, length: float) -> tuple[float, float]:
+        """Where along the segment, in units of L v, the quadrature fails: bisection towards the larger error."""
+        span = (_START, _START + 2.0)
+        for _ in range(_BISECTIONS):
+            left, right = self._integrate(self._x, length * v, 2, span).panels
+            span = left[:2] if left[2] >= right[2] else right[:2]
+        return span
+
+
+class LineMeter:
+    """Moments of intervals for the tree, by segments that move these components only."""
+
+    def __init__(self, line: Line, scaling: Scaling, key: int, length: float, bar: float) -> None:
+        self._line = line
+        self._scaling = scaling
+        self._length = length
+        self.key = key
+        self.bar = bar
+        self.cost = 2 + NODES.size
+
+    def weights(self, index: NDArray[np.int64]) -> Floats:
+        return self._scaling.components(self.key, index) / self._scaling.at(index)
+
+    def moment(self, lo: int, hi: int, *, coded: bool) -> float:
+        index = np.arange(lo, hi)
+        v = self._scaling.components(self.key, index)
+        if coded:
+            v = v * (index - 0.5 * (lo + hi - 1)) / max(0.5 * (hi - lo), 1.0)
+        return self._mismatch(lo, hi, v, self._length)
+
+    def error(self, i: int) -> float:
+        """At half the length: not the measurement that led here."""
+        return self._mismatch(i, i + 1, self._scaling.at(np.array([i])), 0.5 * self._length)
+
+    def _mismatch(self, lo: int, hi: int, v: Floats, length: float) -> float:
+        whole = np.zeros(self._scaling.magnitude.size)
+        whole[lo:hi] = v
+        return self._line.segment(whole, length).mismatch

@@ -1,0 +1,198 @@
+"""Which components are wrong: blocks first, then samples, then the tree or, where many are wrong, a density."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad._causes.places import Block
+from fastgrad._large.detect import Family
+from fastgrad._large.intervals import proportion_bounds
+from fastgrad._large.probes import Prober, Span, key_of
+from fastgrad._large.samples import FamilyMeter, Kind, Sample, Sampler
+from fastgrad._large.structure import Pattern, is_interval, separating, stretch
+from fastgrad._large.tree import TreeSearch
+
+_SAMPLES, _MORE_SAMPLES, _LARGEST = 8, 16, 2
+_PASSES = 5
+_MOST_OPEN = 64
+_LEAST_BUDGET = 80
+_PURPOSES = {"block": 11, "tree": 12, "sample": 13, "complement": 14}
+
+
+@dataclass
+class BlockFindings:
+    """What was found in one block that differs."""
+
+    block: Block
+    size: float  # root mean square of the restricted mismatches, in units of f
+    samples: dict[int, Sample] = field(default_factory=dict)
+    density: tuple[float, float, float] | None = None  # share of wrong components, with 99 % bounds
+    pattern: Pattern | None = None
+    dense: list[Span] = field(default_factory=list)  # intervals full of wrong components
+    open: list[tuple[int, int, float]] = field(default_factory=list)  # intervals left, and how wrong they look
+
+    def of_kind(self, *kinds: Kind) -> list[Sample]:
+        return [s for s in self.samples.values() if s.kind in kinds]
+
+    @property
+    def wrong(self) -> list[Sample]:
+        return sorted(self.of_kind(Kind.WRONG), key=lambda s: s.index)
+
+
+def default_budget(n: int) -> int:
+    """Evaluations that location may take."""
+    return int(max(400.0, 64.0 * math.log2(n + 1)))
+
+
+class Locator:
+    """Searches the blocks of a gradient that was found to differ."""
+
+    def __init__(
+        self, prober: Prober, family: Family, sampler: Sampler, blocks: tuple[Block, ...], *, seed: int, budget: int
+    ) -> None:
+        self._prober = prober
+        self._family = family
+        self._sampler = sampler
+        self._blocks = blocks
+        self._seed = seed
+        self._limit = prober.evaluations + budget
+        self._rng = np.random.default_rng(key_of(seed, _PURPOSES["sample"]))
+        self._strength = family.estimate.root_mean_square
+        self.findings: list[BlockFindings] = []
+
+    def run(self, known: dict[int, float]) -> list[BlockFindings]:
+        """Findings of every block that differs, the worst first; `known` scaled errors count as found."""
+        for size, block in self._wrong_blocks():
+            found = BlockFindings(block, size)
+            self.findings.append(found)  # at once, so that it survives a budget that ends here
+            self._search(found, known)
+        return self.findings
+
+    def _meter(self, *purpose: int) -> FamilyMeter:
+        return FamilyMeter(self._prober, self._family, self._strength, key_of(self._seed, *purpose))
+
+    def _wrong_blocks(self) -> list[tuple[float, Block]]:
+        if len(self._blocks) == 1:
+            return [(self._strength, self._blocks[0])]
+        meter = self._meter(_PURPOSES["block"])
+        keys = [key_of(self._seed, _PURPOSES["block"], k) for k in (1, 2)] * len(self._blocks)
+        moments = meter.moments(keys, [(b.start, b.stop) for b in self._blocks for _ in (1, 2)]).reshape(-1, 2)
+        sizes = np.sqrt(np.mean(moments**2, axis=1))
+        differs = np.abs(moments).max(axis=1) > meter.bar
+        return sorted(((float(sizes[k]), self._blocks[k]) for k in np.flatnonzero(differs)), key=lambda pair: -pair[0])
+
+    def _search(self, found: BlockFindings, known: dict[int, float]) -> None:
+        block = found.block
+        self._sample(found, self._first_choice(block))
+        significant = found.of_kind(Kind.WRONG, Kind.TINY)
+        if significant and block.size > _SAMPLES:
+            self._sample(found, self._rng.integers(block.start, block.stop, _MORE_SAMPLES))
+            significant = found.of_kind(Kind.WRONG, Kind.TINY)
+        if block.size <= _SAMPLES:
+            return
+        if len(significant) < 2:
+            self._grow_tree(found, known, is_dense=False)
+            return
+        wrong, right = found.wrong, found.of_kind(Kind.RIGHT)
+        if wrong:
+            trials = len(wrong) + len(right)
+            found.density = (len(wrong) / trials, *proportion_bounds(len(wrong), trials))
+            found.pattern = self._find_pattern(found)
+            few = found.density[1] * block.size < (self._limit - self._prober.evaluations) / 10
+            if len(right) >= 3 and found.pattern is None and few:
+                self._grow_tree(found, known, is_dense=True)
+
+    def _first_choice(self, block: Block) -> Iterator[int]:
+        """All of a small block; otherwise a fair sample and the largest entries."""
+        if block.size <= _SAMPLES:
+            return iter(range(block.start, block.stop))
+        chosen = [int(i) for i in self._rng.integers(block.start, block.stop, _SAMPLES - _LARGEST)]
+        return iter(chosen + self._largest(block))
+
+    def _largest(self, block: Block) -> list[int]:
+        """Largest |S a| of a block, piece by piece: no array of its size is made."""
+        best: list[tuple[float, int]] = []
+        for start in range(block.start, block.stop, 1 << 16):
+            index = np.arange(start, min(start + (1 << 16), block.stop))
+            size = np.abs(self._prober.analytical[index]) * self._family.scaling.at(index)
+            top = np.argsort(-size, kind="stable")[:_LARGEST]
+            best = sorted(best + [(-float(size[k]), int(index[k])) for k in top])[:_LARGEST]
+        return [i for _, i in best]
+
+    def _sample(self, found: BlockFindings, index: Iterator[int] | NDArray[np.int64]) -> list[Sample]:
+        block = found.block
+        typical = self._family.estimate.norm / math.sqrt(self._prober.point.size)
+        samples = self._sampler.sample(index, expected=found.size / math.sqrt(block.size), typical=typical)
+        found.samples.update({s.index: s for s in samples})
+        return samples
+
+    # --------------------------------------------------------------------------------------------- few wrong
+
+    def _grow_tree(self, found: BlockFindings, known: dict[int, float], *, is_dense: bool) -> None:
+        """Passes with fresh weights until one sees nothing; then every component found is looked at again."""
+        block, before = found.block, set(known)
+        limit = max(self._prober.evaluations + _LEAST_BUDGET, self._limit)
+        most_open = _MOST_OPEN if is_dense else block.size
+
+        def is_spent(count: int) -> bool:
+            return self._prober.evaluations >= limit or count > most_open
+
+        for number in range(_PASSES):
+            meter = self._meter(_PURPOSES["tree"], block.start, number)
+            search = TreeSearch(meter, known, self._rng, is_spent)
+            looked_wrong = search.run(block.start, block.stop)
+            found.dense += search.dense
+            found.open = [(node.lo, node.hi, node.strength) for node in search.open]
+            if found.open or found.dense or not looked_wrong or is_spent(0):
+                break
+        self._sample(found, iter(sorted(i for i in set(known) - before if block.start <= i < block.stop)))
+        for lo, hi in found.dense[:6]:
+            self._sample(found, self._rng.integers(lo, hi, 4))
+
+    # -------------------------------------------------------------------------------------------- many wrong
+
+    def _find_pattern(self, found: BlockFindings) -> Pattern | None:
+        """The place of many wrong components, if directions that leave it alone see nothing."""
+        block = found.block
+        wrong, right = (
+            np.array([s.index - block.start for s in found.of_kind(kind)]) for kind in (Kind.WRONG, Kind.RIGHT)
+        )
+        if right.size == 0:
+            return None
+        for pattern in separating(wrong, right, block.shape):
+            if self._explains(pattern, block):
+                return pattern
+        if is_interval(wrong, right):
+            pattern = self._find_ends(found, wrong, right)
+            if self._explains(pattern, block):
+                return pattern
+        return None
+
+    def _find_ends(self, found: BlockFindings, wrong: NDArray[np.int64], right: NDArray[np.int64]) -> Pattern:
+        """First and last wrong component of a stretch, by bisection with single components."""
+        first, last = int(wrong.min()), int(wrong.max())
+        before = int(max((k for k in right if k < first), default=-1))
+        after = int(min((k for k in right if k > last), default=found.block.size))
+        while first - before > 1:
+            middle = (first + before) // 2
+            first, before = (middle, before) if self._is_wrong(found, middle) else (first, middle)
+        while after - last > 1:
+            middle = (after + last) // 2
+            last, after = (middle, after) if self._is_wrong(found, middle) else (last, middle)
+        return stretch(first, last)
+
+    def _is_wrong(self, found: BlockFindings, position: int) -> bool:
+        (sample,) = self._sample(found, iter([found.block.start + position]))
+        return sample.kind in (Kind.WRONG, Kind.TINY)
+
+    def _explains(self, pattern: Pattern, block: Block) -> bool:
+        position = np.arange(block.size)
+        magnitude = np.zeros(self._prober.point.size)
+        magnitude[block.slice] = np.where(pattern.holds(position), 0.0, self._family.scaling.at(position + block.start))
+        meter = self._meter(_PURPOSES["complement"])
+        keys = [key_of(self._seed, _PURPOSES["complement"], k) for k in (1, 2)]
+        rest = meter.complement(self._family.scaling.restricted_to(magnitude), keys, (block.start, block.stop))
+        return bool(np.abs(rest).max() <= meter.bar)

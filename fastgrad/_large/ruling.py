@@ -1,0 +1,138 @@
+"""The verdict of a directional check and its reason, from what directions and the search for culprits showed."""
+
+import math
+from collections.abc import Callable
+
+from fastgrad._judge.verdict import Verdict
+from fastgrad._large.detect import Family, Finding
+from fastgrad._large.investigate import Culprits
+from fastgrad._large.samples import Kind
+
+Ruling = tuple[Verdict, str]
+
+# A mismatch is confirmed at a third of the step, where noise is three times as large, and the smallest weight of a
+# component is 0.48: with a margin, whatever its place, an error is seen from so many bars on. For many errors the
+# directions scatter like normal numbers, and 2 of K must see it: the same factor serves from K = 8 on.
+POWER = 6.5
+
+
+def rule_without_directions(value: float) -> Ruling:
+    """f, or a sum over the gradient, is not finite where directions lead."""
+    if not math.isfinite(value):
+        return Verdict.INCONCLUSIVE, f"f(x) is {value}: there is nothing to differentiate; check at another x"
+    return Verdict.INCONCLUSIVE, (
+        "f is not finite close to x in random directions, or too large to be squared; check at a point inside the "
+        "domain of f, or pass scale=(typical changes of x)"
+    )
+
+
+def rule_on_directions(finding: Finding, families: list[Family], rtol: float) -> Ruling:
+    """Without a search for the components."""
+    drawn = sum(len(f.directions) for f in families)
+    if finding is Finding.NOT_FINITE:
+        return rule_without_directions(0.0)
+    if finding is Finding.AGREES:
+        high = max(f.estimate.high for f in families)
+        return Verdict.MATCH, f"{drawn} random directions agree within their error bars; E is at most {high:.1g}"
+    if finding is Finding.KINKED:
+        return Verdict.INCONCLUSIVE, (
+            "directions differ, but f has a kink at or near x, which can explain it; check at another x, or the "
+            "components with check_gradient"
+        )
+    if finding is Finding.UNCLEAR:
+        return Verdict.INCONCLUSIVE, (
+            "directions differ, but not in the same way at smaller steps: f may vary on scales finer than the steps "
+            "can follow; pass scale=(typical changes of x)"
+        )
+    low = max(f.estimate.low for f in families if f.confirmed)
+    if low > rtol:
+        return Verdict.MISMATCH, f"{_confirmed(families)} random directions differ, confirmed at smaller steps"
+    return Verdict.INCONCLUSIVE, (
+        f"directions differ, but E is only {_error(families):.1g}: as a whole within rtol = {rtol:g}, though a few "
+        f"components may be wrong"
+    )
+
+
+def rule_on_culprits(culprits: Culprits, families: list[Family], rtol: float, names: Callable[[int], str]) -> Ruling:
+    """After the search for the components of a confirmed mismatch."""
+    wrong = culprits.wrong
+    low = max(f.estimate.low for f in families if f.confirmed)
+    if wrong and culprits.is_confirmed:
+        worst = max(wrong, key=lambda s: abs(s.numerical - s.analytical) / max(s.bar, 1e-300))
+        count = _density(culprits) or f"{len(wrong)} component{'s are' if len(wrong) > 1 else ' is'} wrong"
+        return Verdict.MISMATCH, (
+            f"{count}, for instance {names(worst.index)}: analytical {worst.analytical:.6g}, "
+            f"numerical {worst.numerical:.6g} +- {worst.bar:.1g}"
+        )
+    if wrong:
+        return Verdict.INCONCLUSIVE, (
+            f"directions differ, and so does {names(wrong[0].index)}, but a look at all scales cannot confirm it"
+        )
+    if culprits.law is not None and low > rtol:
+        return Verdict.MISMATCH, "all random directions differ by the same simple law"
+    if culprits.is_cut_short and low > rtol:
+        return Verdict.MISMATCH, (
+            f"{_confirmed(families)} random directions differ, confirmed at smaller steps; the evaluations allowed "
+            f"did not suffice to locate a wrong component"
+        )
+    return _rule_without_culprits(culprits, families, rtol)
+
+
+def _rule_without_culprits(culprits: Culprits, families: list[Family], rtol: float) -> Ruling:
+    high = max(f.estimate.high for f in families if f.confirmed)
+    if any(cause.kind == "float32" for cause in culprits.causes):
+        within = high <= rtol
+        return (Verdict.MATCH if within else Verdict.MISMATCH), (
+            f"the gradient is inexact, with E = {_error(families):.1g}, {'within' if within else 'beyond'} "
+            f"rtol = {rtol:g}"
+        )
+    if culprits.of_kind(Kind.KINK):
+        return Verdict.INCONCLUSIVE, "directions differ, but the components that do are at a kink of f"
+    if (culprits.of_kind(Kind.TINY) or culprits.is_cut_short) and high <= rtol:
+        return Verdict.MATCH, (
+            f"the gradient is inexact, with E = {_error(families):.1g}, within rtol = {rtol:g}, and no component "
+            f"stands out"
+        )
+    return Verdict.INCONCLUSIVE, (
+        f"directions differ (E = {_error(families):.1g}), but no single component could be shown to be wrong: "
+        f"their differences are hidden in the noise of f"
+    )
+
+
+def _density(culprits: Culprits) -> str:
+    """The share of wrong components in a whole x, or the blocks in which many are."""
+    if culprits.law is not None and culprits.law in culprits.causes:
+        return "the whole gradient is wrong"
+    many = [found for found in culprits.findings if found.density is not None]
+    if not many:
+        return ""
+    if len(many) == 1 and not many[0].block.name:
+        low, high = (100.0 * bound for bound in many[0].density[1:])  # type: ignore[index]
+        return f"between {low:.0f} and {high:.0f} % of the components are wrong"
+    names = [found.block.name for found in many]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"many components of {', '.join(names[:3])}{more} are wrong"
+
+
+def describe_remainder(culprits: Culprits) -> str | None:
+    """What the components and causes found do not explain."""
+    if culprits.is_explained:
+        return None
+    opened = [interval for found in culprits.findings for interval in found.open]
+    if opened:
+        size = sum(hi - lo for lo, hi, _ in opened)
+        return f"{len(opened)} interval{'s' if len(opened) > 1 else ''} with {size} components differ, not searched"
+    many = [found.block.name or "x" for found in culprits.findings if found.density is not None or found.dense]
+    if many:
+        return f"many components of {', '.join(many[:6])} are wrong; only a sample of them was looked at"
+    if culprits.is_cut_short:
+        return "the search ended early for lack of evaluations"
+    return "directions still differ after correcting what was found"
+
+
+def _confirmed(families: list[Family]) -> int:
+    return sum(len(f.confirmed) for f in families)
+
+
+def _error(families: list[Family]) -> float:
+    return max((f.estimate.error for f in families if f.confirmed), default=math.nan)

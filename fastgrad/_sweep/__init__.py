@@ -1,0 +1,1 @@
+"""How the error depends on epsilon: reading the curve, and its report."""
