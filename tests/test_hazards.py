@@ -319,7 +319,7 @@ def test_edited_package_is_never_stale(tmp_path):
         )
 
     assert answer() == pytest.approx(1.0)
-    bridge = tmp_path / "fastgrad" / "_bridge.py"
+    bridge = tmp_path / "fastgrad" / "_compiled" / "bridge.py"
     text = bridge.read_text()
     edited = text.replace("return _call_objective(function, block, point)", "return (float(point[0]) * 9.0, 0)")
     assert edited != text
