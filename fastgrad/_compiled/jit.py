@@ -40,8 +40,8 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         # Numba's stamp is that of the file of the function alone; a kernel also inlines helpers that live in
-        # the package's other files, and must not outlive an edit to one of them.
-        self._cache_file._source_stamp = _PACKAGE_STAMP
+        # the other files of this folder (and of no other), and must not outlive an edit to one of them.
+        self._cache_file._source_stamp = _STAMP
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         if not _is_portable(signature):
@@ -82,8 +82,8 @@ def _is_plain(kind: Any) -> bool:
     return isinstance(kind, types.Number | types.Boolean)
 
 
-def _package_stamp() -> tuple[float, int]:
-    states = [path.stat() for path in Path(__file__).parents[1].rglob("*.py")]
+def _stamp_of_folder() -> tuple[float, int]:
+    states = [path.stat() for path in Path(__file__).parent.glob("*.py")]
     return max(state.st_mtime for state in states), sum(state.st_size for state in states)
 
 
@@ -101,5 +101,5 @@ def _warn_uncached(why: str) -> None:
     )
 
 
-_PACKAGE_STAMP = _package_stamp()
+_STAMP = _stamp_of_folder()
 _has_warned = False
