@@ -25,6 +25,8 @@ from fastgrad._objective import Objective, prepare
 from fastgrad._schedule import Evaluator, Floats, Operation, Status
 
 _TASK_SECONDS = 0.5  # of work in a task: far above what it costs to send one
+# One sender serves all workers: with many of them, each task must be worth the time until its worker is served again.
+_TASK_SECONDS_PER_WORKER = 0.005
 _LEAST_SECONDS = 0.01  # in the last tasks: a few times what it costs to send one
 _IN_FLIGHT = 2  # tasks per worker: one in work, one waiting
 _KEPT = 4  # checks that a thread of a worker remembers
@@ -198,7 +200,7 @@ class RemoteEvaluator(Evaluator):
         item = max(self._seconds_per_evaluation, 1e-9) * operation.evaluations
         # Towards the end ever smaller, so that no worker is left alone with a large one.
         size = max(-(-left // (2 * self.threads)), int(_LEAST_SECONDS / item))
-        size = max(1, min(size, int(_TASK_SECONDS / item), left))
+        size = max(1, min(size, int(task_seconds(self.threads) / item), left))
         allowed = self.budget.allows(size * operation.evaluations, begun * operation.evaluations)
         return allowed // operation.evaluations
 
@@ -262,6 +264,11 @@ class _ErrorsOfExecutor:
 
 
 _errors_of_executor = _ErrorsOfExecutor()
+
+
+def task_seconds(workers: int) -> float:
+    """Seconds of work in a task, but for the last ones."""
+    return max(_TASK_SECONDS, _TASK_SECONDS_PER_WORKER * workers)
 
 
 def _require_executor(executor: Any) -> None:

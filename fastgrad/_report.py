@@ -89,7 +89,7 @@ class GradientCheck(tuple[NDArray[Any], float]):
     coverage : float
         Share of the components that were compared; norms and relative error are over these, the others are NaN.
     threads : int
-        Threads that evaluated f.
+        Threads, or workers of an executor, that evaluated f.
     executor : str
         How they ran: "prange", "threads", "serial", "inside f", "python", "serial, f is not thread-safe", or the
         name of an executor.
@@ -243,5 +243,6 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def _cost_line(result: GradientCheck) -> str:
-    threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
-    return f"{result.evaluations} evaluations of f in {result.elapsed:.3g} s on {threads} ({result.executor})"
+    kind = "worker" if result.executor.endswith("Executor") else "thread"
+    hands = f"{result.threads} {kind}{'s' if result.threads > 1 else ''}"
+    return f"{result.evaluations} evaluations of f in {result.elapsed:.3g} s on {hands} ({result.executor})"

@@ -171,3 +171,13 @@ def test_peers_sentence_names_where_we_are_first():
     assert "numerical_gradient is faster than all others at n = 47;" in tables.peers_sentence(result)
     assert "prepared kernel is faster than all others at n = 2, 47." in tables.peers_sentence(result)
     assert tables.peers_table(result).splitlines()[0] == "|  | n = 2 | n = 47 |"
+
+
+@pytest.mark.parametrize("workers", [2, 100, 1000])
+def test_tasks_are_long_enough_for_one_sender_to_feed_all_workers(workers):
+    from benchmarks.executors import simulated
+    from fastgrad._remote import task_seconds
+
+    share = simulated(workers, 1000 * workers, 0.05, sending=0.002, slice_seconds=task_seconds(workers))
+    assert share > 0.9
+    assert workers < 1000 or simulated(workers, 1000 * workers, 0.05, sending=0.002, slice_seconds=0.5) < 0.5
