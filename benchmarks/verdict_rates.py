@@ -128,6 +128,8 @@ def peer_table(tallies: dict[Any, Tally], peers: dict[Any, dict[str, PeerTally]]
     for name in ("fastgrad", *peer_rules.RULES):
         column = [by_kind[kind][name] for kind in PEER_KINDS]
         rows.append((name, "false alarms", *(percent(t.rejected, t.right) for t in column)))
+        if any(t.undecided for t in column):
+            rows.append(("", "right, left inconclusive", *(percent(t.undecided, t.right) for t in column)))
         rows.append(("", "missed, wrong by 10 % or more", *(percent(t.accepted[0.1], t.wrong[0.1]) for t in column)))
         rows.append(("", "evaluations, mean", *(significant(t.evaluations / t.right) for t in column)))
     return table(header, rows)
@@ -139,7 +141,8 @@ def reach_table(tallies: dict[Any, Tally], wide: dict[str, list[int]]) -> str:
     false = [text for tally in every for text in tally.false_verdicts]
     mismatches = sum(text.startswith("false mismatch") for text in false)
     hidden = sum("(hidden in the noise, " in text for text in false)
-    looked_at, outside = sum(t.looked_at for t in every), sum(len(t.misses) for t in every)
+    looked_at, missed = sum(t.looked_at for t in every), [text for t in every for _, text in t.misses]
+    outside, unseen = len(missed), sum(text.startswith("hidden in the noise, ") for text in missed)
     smooth = [tallies[key] for key in tallies if key[1] in ("plain", "scale")]
     decided = sum(t.right[Verdict.MATCH] for t in smooth), sum(sum(t.right.values()) for t in smooth)
     cheap = float(np.median(tallies[32, "plain", "default"].evaluations))
@@ -151,11 +154,42 @@ def reach_table(tallies: dict[Any, Tally], wide: dict[str, list[int]]) -> str:
         ("right gradients decided, plain and scale", percent(*decided), "100 %", decided[0] == decided[1]),
         ("truth inside the bar (closer looks)", percent(looked_at - outside, looked_at), ">= 99.9 %",
          outside <= 0.001 * looked_at),
+        ("truth inside the bar, components hidden in the noise not counted as outside",
+         percent(looked_at - outside + unseen, looked_at), ">= 99.9 %", outside - unseen <= 0.001 * looked_at),
         *((f"evaluations, {kind}, n = 64, automatic step, median", significant(median), "<= 2.2 n + 26 = 166",
            median <= 2.2 * 64 + 26) for kind, median in medians.items()),
         ("evaluations, plain, n = 32, default step, median", significant(cheap), "<= 2 n + 3 = 67", cheap <= 67),
     ]  # fmt: skip
     return table(("measure", "measured", "reach", "met"), [(*row[:3], "yes" if row[3] else "no") for row in rows])
+
+
+def cheap_table(cheap: dict[int, Tally]) -> str:
+    """Right gradients of plain problems at the default step: the cost, and what becomes of wrong ones."""
+    header = ("n", "2 n + 3", "median", "share within", "matches", "mismatches",
+              "wrong by 2 rtol or more: caught", "accepted as too small, openly", "false matches")  # fmt: skip
+    rows = []
+    for n, tally in cheap.items():
+        counts = np.array(tally.evaluations)
+        caught = sum(tally.wrong[place, Verdict.MISMATCH] for place in BINS[:3])
+        whole = sum(tally.wrong[place, verdict] for place in BINS[:3] for verdict in Verdict)
+        false = sum(text.startswith("false match ") for text in tally.false_verdicts)
+        rows.append((str(n), str(2 * n + 3), significant(float(np.median(counts))),
+                     percent(int(np.count_nonzero(counts <= 2 * n + 3)), counts.size),
+                     str(tally.right[Verdict.MATCH]), str(tally.right[Verdict.MISMATCH]),
+                     percent(caught, whole), str(tally.absolute_only), str(false)))  # fmt: skip
+    return table(header, rows)
+
+
+def look_table(tallies: dict[Any, Tally]) -> str:
+    """Evaluations of closer looks over all sizes and steps, at right components and at the wrong ones."""
+    rows = []
+    for which, what in (("right", "components of right gradients"), ("wrong", "wrong components")):
+        for kinds in (("plain", "scale"), tuple(kind for kind in KINDS if kind not in ("plain", "scale"))):
+            costs = np.array([c for key, t in tallies.items() if key[1] in kinds for c in t.look_costs[which]])
+            if costs.size:
+                shown = (*np.quantile(costs, [0.05, 0.5, 0.95, 0.999]), costs.max())
+                rows.append((what, ", ".join(kinds), str(costs.size), *(significant(float(v)) for v in shown)))
+    return table(("closer looks at", "kinds", "number", "5 %", "median", "95 %", "99.9 %", "most"), rows)
 
 
 def wide_evaluations(kind: str, numbers: Iterable[int], seed: int) -> list[int]:
@@ -168,14 +202,21 @@ def report(count: int, seed: int, workers: int) -> dict[str, str]:
     """All sections by marker name."""
     tallies, peers = collect(count, seed, workers)
     kinds = ("plain", "scale")
-    wide = run([(wide_evaluations, kind, range(max(count // 10, 10)), seed) for kind in kinds], workers)
+    few = range(max(count // 10, 10))
+    wide = run([(wide_evaluations, kind, few, seed) for kind in kinds], workers)
+    sizes = (16, 32, 64, 256)
+    cheap = run(
+        [(study, "plain", n, "default", few if n < 256 else few[: len(few) // 5], seed) for n in sizes], workers
+    )
     false = [text for tally in tallies.values() for text in tally.false_verdicts]
     misses = sorted((miss for tally in tallies.values() for miss in tally.misses), reverse=True)
     texts = {
         "conditions": f"For each kind and step {count} right and {count} wrong gradients of one component, "
         f"{count // SHARE[32]} and {count // SHARE[32]} of 32; seed {seed}. {machine()}",
         "reach": reach_table(tallies, dict(zip(kinds, wide, strict=True))),
-        "false": _listed(false),
+        "cheap": cheap_table(dict(zip(sizes, cheap, strict=True))),
+        "looks": look_table(tallies),
+        "false": _listed([*false, *(text for tally in cheap for text in tally.false_verdicts)]),
         "misses": _listed([f"{share:.3g} bars: {text}" for share, text in misses]),
     }
     texts["real"] = study_real_problems()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from benchmarks import peer_rules
 from benchmarks.random_suite import KINDS, Problem, is_visible, make_problem, objective, spoil
-from fastgrad import GradientCheck, Verdict, check_gradient
+from fastgrad import GradientCheck, Verdict, _assess, check_gradient
 from fastgrad._judge.verdict import Flag
 from fastgrad.steps import Automatic
 
@@ -31,6 +33,7 @@ class Tally:
     evaluations: list[int] = field(default_factory=list)  # of right gradients
     looked_at: int = 0  # components with a bar from a closer look
     misses: list[tuple[float, str]] = field(default_factory=list)  # of these, |error| / bar above 1
+    look_costs: dict[str, list[int]] = field(default_factory=lambda: {"right": [], "wrong": []})
     absolute_only: int = 0  # wrong components accepted, openly, as too small to matter
     false_verdicts: list[str] = field(default_factory=list)
 
@@ -44,6 +47,8 @@ class Tally:
         self.evaluations += other.evaluations
         self.looked_at += other.looked_at
         self.misses += other.misses
+        for which, costs in other.look_costs.items():
+            self.look_costs[which] += costs
         self.absolute_only += other.absolute_only
         self.false_verdicts += other.false_verdicts
 
@@ -58,17 +63,45 @@ def study(kind: str, size: int, step: str, numbers: Iterable[int], seed: int) ->
     tally = Tally()
     for number in numbers:
         problem = make_problem(kind, size, number, seed=seed)
-        right = check(problem, problem.gradient, step)
+        with counted_looks() as costs:
+            right = check(problem, problem.gradient, step)
+        tally.look_costs["right"] += costs.values()
         tally.right[right.verdict] += 1
         tally.evaluations.append(right.evaluations)
         _see(tally, problem, problem.gradient, right, f"right gradient, step {step}")
         gradient, which, delta = spoil(problem, 0.01 * default_rtol(kind), seed=seed)
-        wrong = check(problem, gradient, step)
+        with counted_looks() as costs:
+            wrong = check(problem, gradient, step)
+        tally.look_costs["wrong"] += [cost for i, cost in costs.items() if i == which]
         _see(tally, problem, gradient, wrong, f"component {which} times 1{delta:+.3g}, step {step}")
         place = _bin(_relative(gradient, problem.gradient)[which], default_rtol(kind))
         tally.wrong[place, wrong.verdicts[which]] += 1
         tally.passed[place] += wrong.passed
     return tally
+
+
+@contextlib.contextmanager
+def counted_looks() -> Iterator[dict[int, int]]:
+    """Evaluations that the closer look at each component asks for, by component."""
+    costs: dict[int, int] = {}
+    original = _assess.look_closely
+
+    def counted(setting: Any, i: int, *rest: Any) -> Any:
+        talk = original(setting, i, *rest)
+        costs[i], answer = 0, None
+        while True:
+            try:
+                question = talk.send(answer)
+            except StopIteration as stop:
+                return stop.value
+            costs[i] += len(question)
+            answer = yield question
+
+    _assess.look_closely = counted  # type: ignore[assignment]
+    try:
+        yield costs
+    finally:
+        _assess.look_closely = original
 
 
 def check(problem: Problem, gradient: np.ndarray, step: str) -> GradientCheck:
@@ -107,7 +140,11 @@ def _see(tally: Tally, problem: Problem, gradient: np.ndarray, result: GradientC
     share = np.where(np.isnan(share), 0.0, share)  # 0 / 0: exact
     tally.looked_at += share.size
     tally.misses += [
-        (float(share[k]), f"{what}, {Flag(int(result.flags[i])).name}; {problem.describe(i)}")
+        (
+            float(share[k]),
+            f"{'' if is_visible(problem, i) else 'hidden in the noise, '}{what}, {Flag(int(result.flags[i])).name}; "
+            f"{problem.describe(i)}",
+        )
         for k, i in enumerate(np.flatnonzero(near).tolist())
         if share[k] > 1.0
     ]
@@ -145,6 +182,7 @@ class PeerTally:
 
     right: int = 0
     rejected: int = 0
+    undecided: int = 0  # of the right ones; the rules of others always decide
     wrong: dict[float, int] = field(default_factory=lambda: {0.01: 0, 0.1: 0})
     accepted: dict[float, int] = field(default_factory=lambda: {0.01: 0, 0.1: 0})
     evaluations: int = 0
@@ -152,6 +190,7 @@ class PeerTally:
     def add(self, other: PeerTally) -> None:
         self.right += other.right
         self.rejected += other.rejected
+        self.undecided += other.undecided
         self.evaluations += other.evaluations
         for limit in self.wrong:
             self.wrong[limit] += other.wrong[limit]
@@ -190,6 +229,7 @@ def ours_as_peer(tally: Tally) -> PeerTally:
     peer = PeerTally(
         right=sum(tally.right.values()),
         rejected=tally.right[Verdict.MISMATCH],
+        undecided=tally.right[Verdict.INCONCLUSIVE],
         evaluations=sum(tally.evaluations),
     )
     # The bins are finer than 1 %; all of 0.1 % to 10 % is counted there, to our disadvantage.

@@ -34,6 +34,15 @@ def main(f: Callable, gradient: Callable, gradient_with_bug: Callable, problem: 
     raise SystemExit(EXIT_CODES[result.verdict])
 
 
+def main_of_check(check: Callable, right: Callable, with_bug: Callable) -> None:
+    """Run a check of another kind, print the result and exit by its verdict."""
+    parser = argparse.ArgumentParser(description="Check the hand-written derivatives of this example.")
+    parser.add_argument("--bug", action="store_true", help="check those with the planted bug instead")
+    result = check(with_bug if parser.parse_args().bug else right)
+    print(result)
+    raise SystemExit(EXIT_CODES[result.verdict])
+
+
 def save(folder: Path, x: np.ndarray, args: tuple[Any, ...]) -> None:
     """Write ``x.npy`` and, when there are arguments, ``args.npz`` with the arguments in their order."""
     folder.mkdir(parents=True, exist_ok=True)

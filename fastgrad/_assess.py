@@ -11,18 +11,10 @@ from numpy.typing import NDArray
 
 from fastgrad._budget import BudgetSpent
 from fastgrad._first import Bounds, FirstDifferences, add_differences, no_differences
-from fastgrad._judge.grid import generic_steps, keys, scramble
-from fastgrad._judge.noise import (
-    TABLE_POINTS,
-    NoiseModel,
-    Table,
-    TableState,
-    combine_tables,
-    constant_noise,
-    difference_table,
-    noise_from_residuals,
-)
-from fastgrad._judge.refine import Closeup, look_closely
+from fastgrad._judge.grid import generic_steps, safe_unit
+from fastgrad._judge.noise import NoiseModel, constant_noise, noise_from_residuals
+from fastgrad._judge.plain import advise, judge_plain
+from fastgrad._judge.refine import Closeup, hold_all, look_closely
 from fastgrad._judge.verdict import (
     INCONCLUSIVE,
     MATCH,
@@ -33,19 +25,12 @@ from fastgrad._judge.verdict import (
     Flag,
     Floats,
     Verdict,
-    judge_plain,
     make_setting,
     with_noise,
 )
-from fastgrad._schedule import UNSEEN, Evaluator
+from fastgrad._noise_tables import NoiseTables, require_seen
+from fastgrad._schedule import Evaluator
 
-_SPACINGS = {
-    np.dtype(np.float64): (2.0**-40, 2.0**-30, 2.0**-20),
-    np.dtype(np.float32): (2.0**-19, 2.0**-15, 2.0**-11),
-}
-_COARSE = 2.0**-27  # rounding to a grid, relative to f, that only float32 has
-_NEARBY = 2.0**-20  # relative spacing of the widest table that is always made
-_WIDEST_SPACING = 2.0**-8
 _CHUNK = 64  # components looked at together
 _ENOUGH_MISMATCHES = 128  # confirmed; the rest that differ are then reported unconfirmed
 _EXTRA_PER_COMPONENT, _EXTRA = 6, 2000  # evaluations that closer looks may take, beyond 2 n
@@ -90,7 +75,7 @@ class Assessor:
         given = analytical.astype(np.float64)
         finite = np.isfinite(given)
         self.evaluator = evaluator
-        self.unit = _unit(value, given[finite], x[finite])
+        self.unit = safe_unit(value, given[finite], x[finite])
         self.given_noise = None if noise is None else constant_noise(noise * self.unit)
         self.repeat_noise = 1.5 * repeat_difference * self.unit
         self.bounds = bounds
@@ -117,7 +102,6 @@ class Assessor:
             seen=~finite,
         )
         self.result.verdict[~finite] = MISMATCH
-        self._side: Floats | None = None  # direction of the noise tables where f has one finite side only
         self.known: dict[int, dict[float, float]] = {}
 
     def judge_differences(self, first: FirstDifferences) -> Assessment:
@@ -137,20 +121,45 @@ class Assessor:
         """Take first differences piece by piece and judge each before the next; None chooses the steps too."""
         first = no_differences(self.setting.x.size)
         self._settle_noise()
-        multiplier, start = 1.0, True
-        for piece in pieces:
+        multiplier = 1.0
+        for number, piece in enumerate(pieces):
             part = piece[self.finite[piece]]
             first.seen[piece] = ~self.finite[piece]
-            wanted = steps if steps is not None else self._automatic_steps(part, multiplier)
-            add_differences(first, self.evaluator, wanted, part, self.bounds, self.setting.value / self.unit)
-            seen = part[first.seen[part]]
-            undecided = self._accept_flat(self._judge_plain(seen, first), first)
-            ratios = self._look_closely(undecided, multiplier, automatic=steps is None)
-            if start and steps is None and 2 * len(ratios) > part.size:
-                # Most of it needed another step: the rule is off by a factor that the rest can use.
-                multiplier = float(np.median(ratios))
-            start = False
+            undecided = self._take(part, first, steps if steps is not None else self._automatic_steps(part, multiplier))
+            if steps is None and undecided.size:
+                suited, undecided = self._try_again(undecided, part, first, is_sample=number == 0)
+                multiplier = suited if number == 0 else multiplier
+            self._look_closely(self._accept_flat(undecided, first), multiplier, automatic=steps is None)
         return self._finish(first), first
+
+    def _take(self, part: Index, first: FirstDifferences, steps: Floats) -> Index:
+        """Take and judge first differences; returns the components that are undecided."""
+        add_differences(first, self.evaluator, steps, part, self.bounds, self.setting.value / self.unit)
+        return self._judge_plain(part[first.seen[part]], first)
+
+    def _try_again(
+        self, undecided: Index, part: Index, first: FirstDifferences, *, is_sample: bool
+    ) -> tuple[float, Index]:
+        """Take differences once more where another step promises agreement.
+
+        Returns the multiplier that would have suited these components, and what is still undecided. Truncation that
+        hides in the noise makes wider steps promise too much: only a sample tries them.
+        """
+        index = part[first.seen[part]]
+        above, below = first.above[index] * self.unit, first.below[index] * self.unit
+        quotient = first.quotient[index] * self.unit
+        advice = advise(self.setting, index, first.step[index], above, below, quotient)
+        factors = np.minimum(self.setting.widest_first_step(index) / first.step[index], math.inf if is_sample else 1.0)
+        promising = np.isin(index, undecided) & (advice.factor <= factors)
+        again, factor = index[promising], advice.factor[promising]
+        if again.size == 0:
+            return advice.multiplier, undecided
+        steps = np.full(self.setting.x.size, np.nan)
+        steps[again] = generic_steps(self.setting.x[again], first.step[again] * factor, again, 3, self.setting.grid)
+        still = self._take(again, first, steps)
+        widened = factor[(factor > 1.0) & ~np.isin(again, still)]
+        multiplier = float(np.median(widened)) if 2 * widened.size > index.size else advice.multiplier
+        return multiplier, np.concatenate([still, undecided[~np.isin(undecided, again)]])
 
     def give_up(self) -> Assessment:
         """Nothing can be judged (f(x) is not finite); only a gradient that is not finite is wrong by itself."""
@@ -174,51 +183,7 @@ class Assessor:
 
     def measure_noise(self) -> None:
         """Difference tables along one random direction at three or more spacings; 24 evaluations and up."""
-        spacings = list(_SPACINGS[self.evaluator.point.dtype])
-        tables = [self._table(spacing) for spacing in spacings]
-        if not all(math.isfinite(table.sigma) for table in tables):
-            self._side = self._finite_side()
-            tables = [self._table(spacing) for spacing in spacings]
-        # Seen from afar: close by, near a zero of f, the grid of x itself looks coarse.
-        grid = np.dtype(np.float32) if tables[-1].coarseness > _COARSE else self.setting.grid
-        while tables[-1].state is TableState.PLATEAU and spacings[-1] < _WIDEST_SPACING:
-            spacings.append(spacings[-1] * 16.0)
-            tables.append(self._table(spacings[-1]))
-        if grid == np.float64:
-            for _ in range(2):
-                if tables[0].state is not TableState.CURVED:
-                    break
-                tables.insert(0, self._table(tables[0].spacing / 64.0))
-        self._set_noise(combine_tables(tables, self.repeat_noise), grid)
-
-    def _table(self, relative: float) -> Table:
-        setting = self.setting
-        index = np.arange(setting.x.size)
-        step = generic_steps(setting.x, relative * setting.scale, index, 1000 + int(-math.log2(relative)), setting.grid)
-        sign = np.where(scramble(keys(index, 999)) & np.uint64(1) == 1, 1.0, -1.0)
-        direction = self._inside(step * (sign if self._side is None else self._side))
-        values, status = self.evaluator.along(direction, np.arange(1.0, TABLE_POINTS + 1.0))
-        _require_seen(status)
-        return difference_table(np.concatenate([[setting.value], values * self.unit]), relative)
-
-    def _finite_side(self) -> Floats:
-        """Which way each coordinate can move at the edge of the domain of f: +1, -1 or 0; 2 n evaluations."""
-        setting, index = self.setting, np.arange(self.setting.x.size)
-        step = generic_steps(setting.x, TABLE_POINTS * _NEARBY * setting.scale, index, 998, setting.grid)
-        ahead, behind = self._inside(step), self._inside(-step)
-        places = np.stack([setting.x + ahead, setting.x + behind], axis=1)
-        values, status = self.evaluator.displaced(np.repeat(index, 2), places.reshape(-1))
-        _require_seen(status)
-        finite = np.isfinite(values).reshape(-1, 2)
-        return np.where(finite[:, 0], np.sign(ahead), np.where(finite[:, 1], np.sign(behind), 0.0))
-
-    def _inside(self, direction: Floats) -> Floats:
-        """Turn, or stop, the coordinates that would leave the bounds."""
-        if self.bounds is None:
-            return direction
-        x = self.setting.x
-        direction = np.where(self.bounds.contain(x + TABLE_POINTS * direction), direction, -direction)
-        return np.where(self.bounds.contain(x + TABLE_POINTS * direction), direction, 0.0)
+        self._set_noise(*NoiseTables(self.evaluator, self.setting, self.unit, self.bounds).measure(self.repeat_noise))
 
     def _set_noise(self, noise: NoiseModel, grid: Any = None) -> None:
         self.setting = with_noise(self.setting, noise, self.setting.grid if grid is None else grid)
@@ -247,7 +212,8 @@ class Assessor:
         open_ = ~judged.agrees
         for i, high, low in zip(index[open_].tolist(), above[open_].tolist(), below[open_].tolist(), strict=True):
             h, x = first.step[i], self.setting.x[i]
-            self.known[i] = {float(x + h): high, float(x - h): low} if math.isfinite(high + low) else {}
+            if math.isfinite(high + low):
+                self.known.setdefault(i, {}).update({float(x + h): high, float(x - h): low})
         return index[open_][np.argsort(-judged.suspicion[open_], kind="stable")]
 
     def _accept_flat(self, undecided: Index, first: FirstDifferences) -> Index:
@@ -274,8 +240,8 @@ class Assessor:
         self.result.flags[constant] = int(Flag.CONSTANT)
         return undecided[~np.isin(undecided, constant)]
 
-    def _look_closely(self, undecided: Index, multiplier: float, *, automatic: bool) -> list[float]:
-        """Refine chunk by chunk; returns, for those that matched, how much wider their step was than the rule's."""
+    def _look_closely(self, undecided: Index, multiplier: float, *, automatic: bool) -> None:
+        """Refine chunk by chunk; if the steps are not automatic yet, from automatic ones that learn as they go."""
         confirmed, ratios = 0, []
         allowed = self.evaluator.evaluations + _EXTRA_PER_COMPONENT * self.setting.x.size + _EXTRA
         for start in range(0, undecided.size, _CHUNK):
@@ -296,35 +262,25 @@ class Assessor:
                     ratios.append(multiplier * seen.step / step)
             if not automatic and len(ratios) > (start + part.size) / 2:
                 multiplier = float(np.median(ratios))
-        return ratios
 
     def _starting_steps(self, part: Index, multiplier: float) -> Floats:
         wanted = self.setting.automatic_step(part, multiplier)
         return generic_steps(self.setting.x[part], wanted, part, 1, self.setting.grid)
 
     def _converse(self, part: Index, steps: Floats) -> list[tuple[int, float, Closeup]]:
-        """Hold one conversation per component, answering the questions of all in one batch per round."""
+        """Hold one conversation per component."""
         talks = {
             i: look_closely(self.setting, i, step, self.known.pop(i, {}), limits(self.bounds, i))
             for i, step in zip(part.tolist(), steps.tolist(), strict=True)
         }
-        finished: dict[int, Closeup] = {}
-        answers: dict[int, Any] = dict.fromkeys(talks)  # None opens a conversation
-        while answers:
-            questions = {}
-            for i, answer in answers.items():
-                try:
-                    questions[i] = talks[i].send(answer)
-                except StopIteration as stop:
-                    finished[i] = stop.value
-            answers = self._answer(questions) if questions else {}
+        finished = hold_all(talks, self._answer)
         return [(i, step, finished[i]) for i, step in zip(part.tolist(), steps.tolist(), strict=True)]
 
     def _answer(self, questions: dict[int, list[float]]) -> dict[int, list[float]]:
         index = np.array([i for i, points in questions.items() for _ in points], dtype=np.int64)
         coordinate = np.array([p for points in questions.values() for p in points])
         values, status = self.evaluator.displaced(index, coordinate)
-        _require_seen(status)
+        require_seen(status)
         for k in np.flatnonzero(status):
             self.result.failed.setdefault(int(index[k]), float(coordinate[k]))
         ends = np.cumsum([len(points) for points in questions.values()])[:-1]
@@ -349,24 +305,8 @@ class Assessor:
         return result
 
 
-def _require_seen(status: NDArray[np.uint8]) -> None:
-    if (status >= UNSEEN).any():
-        raise BudgetSpent
-
-
 def limits(bounds: Bounds | None, i: int) -> tuple[float, float]:
     """Lowest and highest value that coordinate i may take."""
     if bounds is None:
         return (-math.inf, math.inf)
     return (float(bounds.lower[i]), float(bounds.upper[i]))
-
-
-def _unit(value: float, analytical: Floats, x: Floats) -> float:
-    """A power of two that keeps f, the gradient and their products with x away from overflow and underflow."""
-    with np.errstate(over="ignore"):
-        products = np.abs(analytical) * np.maximum(np.abs(x), 1.0)
-    products = np.where(np.isfinite(products), products, np.abs(analytical))
-    largest = max(abs(value), float(products.max(initial=0.0)))
-    if not math.isfinite(largest) or largest == 0.0 or 1e-100 < largest < 1e100:
-        return 1.0
-    return math.ldexp(1.0, max(-1000, min(1000, -math.frexp(largest)[1])))

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._compiled.kernels import RAISED_ABOVE
-from fastgrad._inputs import Point
-from fastgrad._objective import Objective
+from fastgrad._inputs import Point, flat_like
+from fastgrad._prepared import Prepared
 from fastgrad._schedule import UNSEEN, Evaluator, Status
 
 Floats = NDArray[np.float64]
@@ -46,6 +46,7 @@ def make_bounds(bounds: tuple[ArrayLike, ArrayLike] | None, point: Point) -> Bou
 
 
 def _side(values: Any, default: float, point: Point, name: str) -> Floats:
+    values = flat_like(values, point, f"the {name} bound")
     given = np.asarray(default if values is None else values, dtype=np.float64)
     if given.shape not in ((), point.shape):
         raise ValueError(f"the {name} bound has shape {given.shape}; need one number or shape {point.shape}.")
@@ -122,7 +123,7 @@ def _one_sided(evaluator: Evaluator, first: FirstDifferences, index: Index, boun
     side = np.where(room_above >= room_below, 1.0, -1.0)
     step = np.minimum(first.step[index], np.maximum(room_above, room_below) / 2.0)
     dtype, first.seen[index] = evaluator.point.dtype, True
-    near, far = (_stored(x + k * side * step, bounds, index, dtype) for k in (1.0, 2.0))
+    near, far = (stored(x + k * side * step, bounds, index, dtype) for k in (1.0, 2.0))
     room = (near != x) & (far != near)
     index, x, near, far = index[room], x[room], near[room], far[room]
     values, status = evaluator.displaced(np.repeat(index, 2), np.stack([near, far], axis=1).reshape(-1))
@@ -136,7 +137,7 @@ def _one_sided(evaluator: Evaluator, first: FirstDifferences, index: Index, boun
         first.raised[int(index[k // 2])] = float((near, far)[k % 2][k // 2])
 
 
-def _stored(place: Floats, bounds: Bounds, index: Index, dtype: np.dtype[Any]) -> Floats:
+def stored(place: Floats, bounds: Bounds, index: Index, dtype: np.dtype[Any]) -> Floats:
     """Places as the objective will see them; none is rounded across a bound."""
     lower, upper = bounds.lower[index], bounds.upper[index]
     stored = np.clip(place, lower, upper).astype(dtype)
@@ -144,7 +145,7 @@ def _stored(place: Floats, bounds: Bounds, index: Index, dtype: np.dtype[Any]) -
     return np.asarray(np.where(stored < lower, np.nextafter(stored, dtype.type(np.inf)), stored), dtype=np.float64)
 
 
-def replay_failure(objective: Objective, point: Point, raised: dict[int, float]) -> None:
+def replay_failure(objective: Prepared, point: Point, raised: dict[int, float]) -> None:
     """If f raised at a coordinate, let its own exception arrive, with the coordinate in a note."""
     if not raised:
         return

@@ -7,16 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastgrad._nested import Branch, branch_of, is_nested, parts_like
+
 Array = NDArray[Any]
+
+# What counts as equal: half the digits that a good central difference has, in either precision.
+DEFAULT_RTOL = {np.dtype(np.float64): 1e-5, np.dtype(np.float32): 1e-3}
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where a gradient is checked: a private, contiguous, finite copy of x, flat, and the shape it came in."""
+    """Where a gradient is checked: a private, contiguous, finite copy of x, flat, and the shape it came in.
+
+    Nested parameters are one flat vector for the objective; `structure` is how they came.
+    """
 
     flat: Array
     shape: tuple[int, ...]
     largest: float  # max |x_i|
+    structure: Branch | None = None
 
     @property
     def size(self) -> int:
@@ -31,8 +40,19 @@ class Point:
         return unflatten(self.flat.copy(), self.shape)
 
     def name(self, position: int) -> str:
-        """The coordinate at a flat position as the user would write it: x[3], x[1, 2], x."""
-        return name_entry("x", self.shape, position)
+        """The coordinate at a flat position as the user would write it: x[3], x[1, 2], x, W1[0, 4]."""
+        if self.structure is None:
+            return name_entry("x", self.shape, position)
+        part = next(leaf for leaf in self.structure.leaves() if position < leaf.stop)
+        return name_entry(part.name, part.shape, position - part.start)
+
+    def widened(self) -> "Point":
+        """The same point in float64."""
+        return Point(self.flat.astype(np.float64), self.shape, self.largest, self.structure)
+
+    def shaped(self, flat: Array) -> Any:
+        """Values of all coordinates, shaped or nested like x."""
+        return flat.reshape(self.shape) if self.structure is None else self.structure.unflatten(flat)
 
 
 def unflatten(flat: Array, shape: tuple[int, ...]) -> Any:
@@ -45,20 +65,50 @@ def name_entry(array: str, shape: tuple[int, ...], position: int) -> str:
     return f"{array}[{', '.join(str(int(i)) for i in np.unravel_index(position, shape))}]"
 
 
-def point_array(x: ArrayLike) -> Point:
-    """Check x and copy it; integers become float64, float32 and float64 stay."""
-    given = _real_array(x, name="x")
+def point_array(x: Any) -> Point:
+    """Check x and copy it; integers become float64, float32 and float64 stay; nested arrays become one vector."""
+    structure, given = _joined(x) if is_nested(x) else (None, _real_array(x, name="x"))
     if given.size == 0:
         raise ValueError(f"x is empty (shape {given.shape}); need at least one coordinate to differentiate in.")
     flat = np.array(given, dtype=_kernel_dtype(given.dtype), order="C").reshape(-1)
-    largest = float(np.abs(flat).max())
-    if not np.isfinite(largest):
+    point = Point(flat, given.shape, float(np.abs(flat).max()), structure)
+    if not np.isfinite(point.largest):
         position = int(np.flatnonzero(~np.isfinite(flat))[0])
         raise ValueError(
-            f"{name_entry('x', given.shape, position)} is {flat[position]}; need finite coordinates: "
+            f"{point.name(position)} is {flat[position]}; need finite coordinates: "
             f"a difference taken there says nothing. Check at another x."
         )
-    return Point(flat, given.shape, largest)
+    return point
+
+
+def _joined(x: Any) -> tuple[Branch, Array]:
+    """Nested parameters as one vector, in float32 only if all of them are."""
+
+    def convert(value: Any, name: str) -> Array:
+        array = _real_array(value, name=name)
+        if array.size == 0:
+            raise ValueError(f"{name} is empty (shape {array.shape}); need entries to differentiate in: leave it out.")
+        return array.astype(_kernel_dtype(array.dtype), copy=False)
+
+    structure, arrays = branch_of(x, convert)
+    if not arrays:
+        raise ValueError("x holds no array; need at least one coordinate to differentiate in.")
+    return structure, np.concatenate(arrays)
+
+
+def flat_like(values: Any, point: Point, name: str) -> Any:
+    """Nested values for nested x as one vector, a number standing for all entries of its part; others as they are."""
+    if not is_nested(values):
+        return values
+    if point.structure is None:
+        raise TypeError(f"{name} has named parts, but x is an array; need both of one kind: give x its names too.")
+    flat = np.empty(point.size)
+    for part, value in parts_like(values, point.structure, name):
+        given = _real_array(value, name=f"{name} at {part.name}")
+        if given.shape not in ((), part.shape):
+            raise ValueError(f"{name} at {part.name} has shape {given.shape}; need one number or shape {part.shape}.")
+        flat[part.slice] = given.reshape(-1)
+    return flat
 
 
 def _kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -71,6 +121,14 @@ def _real_array(values: ArrayLike, *, name: str) -> Array:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from error
+    except (RuntimeError, TypeError) as error:  # a tensor that is being differentiated, or lives on a device
+        raise TypeError(
+            f"{name} is a {type(values).__name__} that is not to be read as an array ({error}); need numbers in main "
+            f"memory: of a tensor pass .detach().cpu().numpy()."
+        ) from error
+    if array.dtype.kind == "O" and not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
+        tensor: Any = values
+        array = np.from_dlpack(tensor)
     if array.dtype.kind in "iu" or (array.dtype.kind == "f" and array.dtype.itemsize in (4, 8)):
         return array
     advice = {
@@ -100,13 +158,14 @@ def _shape_advice(given: Array, shape: tuple[int, ...]) -> str:
 
 
 def analytical_gradient(gradient: Any, point: Point, args: tuple[Any, ...]) -> Array:
-    """The analytical gradient, flat: the array given, or what the callable returns at (a copy of) x."""
+    """The analytical gradient, flat: what is given, or a copy of what the callable returns at (a copy of) x."""
     if not callable(gradient):
-        return gradient_array(gradient, name="analytical_grad", shape=point.shape).reshape(-1)
-    return call_gradient(gradient, point, args).reshape(-1)
+        return gradient_at(point, gradient, name="analytical_grad")
+    return call_gradient(gradient, point, args).copy()  # it may return an array that it overwrites later
 
 
 def call_gradient(gradient: Callable[..., Any], point: Point, args: tuple[Any, ...]) -> Array:
+    """What the callable returns, flat."""
     try:
         values = gradient(point.own_form(), *args)
     except Exception as error:
@@ -117,7 +176,22 @@ def call_gradient(gradient: Callable[..., Any], point: Point, args: tuple[Any, .
             "the analytical gradient returned None; need an array shaped like x. If it fills an argument, "
             "wrap it in a function that allocates the array, fills it and returns it."
         )
-    return gradient_array(values, name="the analytical gradient's result", shape=point.shape)
+    return gradient_at(point, values, name="the analytical gradient's result")
+
+
+def gradient_at(point: Point, values: Any, *, name: str) -> Array:
+    """A gradient, flat: an array shaped like x, or, for nested x, nested as x is or one vector."""
+    if point.structure is None:
+        if is_nested(values):
+            raise TypeError(f"{name} has named parts, but x is an array; need both of one kind: give x its names too.")
+        return gradient_array(values, name=name, shape=point.shape).reshape(-1)
+    if not is_nested(values) and not isinstance(values, list | tuple):
+        return gradient_array(values, name=name, shape=point.shape)
+    parts = [
+        gradient_array(value, name=f"{name} at {part.name}", shape=part.shape).reshape(-1)
+        for part, value in parts_like(values, point.structure, name)
+    ]
+    return np.concatenate(parts)
 
 
 def positive_number(value: Any, name: str) -> float:

@@ -8,32 +8,49 @@ from typing import Any
 import numpy as np
 
 from fastgrad._causes.places import Block
-from fastgrad._inputs import name_entry
+from fastgrad._inputs import Array, name_entry
+from fastgrad._nested import Branch, flatten_like
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Shape of x and, if given, the blocks that cover it."""
+    """Shape of x and, if given, the blocks that cover it; nested parameters are blocks of one vector."""
 
     shape: tuple[int, ...]
     blocks: tuple[Block, ...] = ()
+    structure: Branch | None = None
+    title: str = "x"  # what is shaped so
 
     def name(self, position: int) -> str:
         """An entry in the user's words: x[3], x[1, 2] or W1[0, 4]."""
         for block in self.blocks:
             if block.start <= position < block.stop:
                 return name_entry(block.name, block.shape, position - block.start)
-        return name_entry("x", self.shape, position)
+        return name_entry(self.title, self.shape, position)
 
     def index(self, position: int) -> tuple[int, ...]:
         """Index of an entry in x."""
         return tuple(int(i) for i in np.unravel_index(position, self.shape))
 
+    def shaped(self, flat: Array) -> Any:
+        """Values of all entries, shaped or nested like x."""
+        return flat.reshape(self.shape) if self.structure is None else self.structure.unflatten(flat)
 
-def make_layout(shape: tuple[int, ...], blocks: Mapping[str, Any] | None) -> Layout:
-    """Check that named blocks cover x, in order."""
+    def flat(self, values: Any) -> Array:
+        """What `shaped` was made from."""
+        return values.reshape(-1) if self.structure is None else flatten_like(values, self.structure)
+
+
+def make_layout(
+    shape: tuple[int, ...], blocks: Mapping[str, Any] | None, structure: Branch | None = None, title: str = "x"
+) -> Layout:
+    """Check that named blocks cover x, in order; parts of nested parameters are blocks already."""
+    if structure is not None:
+        if blocks is not None:
+            raise ValueError("blocks is given, but x has named parts already; need one of them: leave blocks out.")
+        return Layout(shape, tuple(structure.leaves()), structure)
     if blocks is None:
-        return Layout(shape)
+        return Layout(shape, title=title)
     if not isinstance(blocks, Mapping):
         raise TypeError(f'blocks is a {type(blocks).__name__}; need a dict of names and shapes, {{"W1": (5, 4)}}.')
     pieces, start = [], 0
@@ -44,10 +61,10 @@ def make_layout(shape: tuple[int, ...], blocks: Mapping[str, Any] | None) -> Lay
     size = math.prod(shape)
     if start != size:
         raise ValueError(
-            f"blocks hold {start} entries ({', '.join(f'{p.name}: {p.size}' for p in pieces)}), but x has {size}; "
-            f"need consecutive pieces that cover x exactly."
+            f"blocks hold {start} entries ({', '.join(f'{p.name}: {p.size}' for p in pieces)}), but {title} has "
+            f"{size}; need consecutive pieces that cover {title} exactly."
         )
-    return Layout(shape, tuple(pieces))
+    return Layout(shape, tuple(pieces), title=title)
 
 
 def _block_shape(name: Any, given: Any) -> tuple[int, ...]:

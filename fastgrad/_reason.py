@@ -129,6 +129,11 @@ def _reason_of_doubt(assessment: Assessment, analytical: NDArray[Any], repeat_di
             f"f is not deterministic: two calls at x differ by {repeat_difference:.2g}, which hides the gradient at "
             f"{_count(open_, analytical.size)}; fix the seed of its random numbers"
         )
+    if not np.isfinite(assessment.noise):
+        return (
+            "the noise of f could not be measured: f is not finite around x when all coordinates move at once; "
+            "pass noise=, or check at an x inside the domain"
+        )
     for flag, describe in (
         (Flag.KINK, _describe_kinks),
         (Flag.NON_FINITE, _describe_non_finite),

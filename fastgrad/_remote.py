@@ -21,7 +21,8 @@ from typing import Any
 from fastgrad._budget import Budget
 from fastgrad._inputs import Array, Point
 from fastgrad._journal import Journal
-from fastgrad._objective import Objective, prepare
+from fastgrad._objective import prepare
+from fastgrad._prepared import Prepared
 from fastgrad._schedule import Evaluator, Floats, Operation, Status
 
 _TASK_SECONDS = 0.5  # of work in a task: far above what it costs to send one
@@ -125,7 +126,7 @@ class RemoteEvaluator(Evaluator):
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Prepared,
         point: Point,
         executor: Executor,
         *,
@@ -146,15 +147,15 @@ class RemoteEvaluator(Evaluator):
         """Name of the executor, for the report."""
         return type(self._executor).__name__
 
-    def beside(self, objective: Objective, point: Point, seconds: float) -> "RemoteEvaluator":
+    def beside(self, objective: Prepared, point: Point, seconds: float) -> "RemoteEvaluator":
         """Another one for another point, under the same budget and with the same checkpoint."""
         return RemoteEvaluator(
             objective, point, self._executor, seconds=seconds, budget=self.budget, journal=self._journal
         )
 
     def _work(
-        self, operation: Operation, shared: tuple[Array, ...], inputs: tuple[Array, ...]
-    ) -> Iterator[tuple[slice, Floats, Status]]:
+        self, operation: Operation, shared: tuple[Array, ...], inputs: tuple[Array, ...], outputs: Floats
+    ) -> Iterator[tuple[slice, Status]]:
         """Keep every worker busy; slices finish in any order."""
         pending = _Pending(self._executor)
         done, count = 0, inputs[0].size
@@ -169,7 +170,7 @@ class RemoteEvaluator(Evaluator):
                     pending.submit(part, self._task(operation, shared, tuple(array[part] for array in inputs)))
                     done += size
                 if pending.tasks:
-                    yield from self._collect(operation, pending)
+                    yield from self._collect(operation, pending, outputs)
         except BrokenExecutor as error:
             self.budget.stop(f"a broken pool ({error})")
         except _ExecutorError as failure:
@@ -178,7 +179,7 @@ class RemoteEvaluator(Evaluator):
         finally:
             pending.cancel()
 
-    def _collect(self, operation: Operation, pending: "_Pending") -> Iterator[tuple[slice, Floats, Status]]:
+    def _collect(self, operation: Operation, pending: "_Pending", outputs: Floats) -> Iterator[tuple[slice, Status]]:
         """The next task that finishes; nothing if its worker must be told about the check first."""
         part, task, answer = pending.next_finished()
         if isinstance(answer, Exception):
@@ -189,7 +190,8 @@ class RemoteEvaluator(Evaluator):
         seconds = answer.seconds / (answer.status.size * operation.evaluations)
         # Tasks may grow twofold only, in case that f is dearer elsewhere.
         self._seconds_per_evaluation = max(seconds, self._seconds_per_evaluation / 2.0)
-        yield part, answer.outputs, answer.status
+        outputs[:, part] = answer.outputs
+        yield part, answer.status
 
     def _task(self, operation: Operation, shared: tuple[Array, ...], arrays: tuple[Array, ...]) -> Task:
         self._sent += 1

@@ -1,5 +1,6 @@
 """Result objects: frozen, with verdict, evidence and cost; a table when printed, plain data from to_dict()."""
 
+import math
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
@@ -9,10 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._causes.cause import Cause
+from fastgrad._html import HtmlReport
 from fastgrad._judge.verdict import Verdict
+from fastgrad._layout import Layout
 from fastgrad.metric import ErrorNorms
 
-_WIDTH = 80
+WIDTH = 80
+
+# From this cost on a report says what a check along random directions would take; that takes so much for any n.
+_MANY_EVALUATIONS, _DIRECTIONAL_EVALUATIONS = 10_000, 130
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Kink:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GradientCheck(tuple[NDArray[Any], float]):
+class GradientCheck(HtmlReport, tuple[NDArray[Any], float]):
     """Outcome of `check_gradient`: the tuple (numerical_grad, relative_error), with the evidence as attributes.
 
     Attributes
@@ -93,6 +99,12 @@ class GradientCheck(tuple[NDArray[Any], float]):
     executor : str
         How they ran: "prange", "threads", "serial", "inside f", "python", "serial, f is not thread-safe", or the
         name of an executor.
+    layout : Layout
+        Shape of x and its named blocks; ``layout.name(k)`` is the entry at flat position k.
+
+    Notes
+    -----
+    For nested parameters (a dict of named arrays) everything with the shape of x is nested alike instead.
     """
 
     numerical_grad: NDArray[Any]
@@ -119,6 +131,7 @@ class GradientCheck(tuple[NDArray[Any], float]):
     coverage: float
     threads: int
     executor: str
+    layout: Layout
 
     def __new__(cls, numerical_grad: NDArray[Any], relative_error: float, *_: Any, **__: Any) -> "GradientCheck":
         return tuple.__new__(cls, (numerical_grad, relative_error))
@@ -136,11 +149,11 @@ class GradientCheck(tuple[NDArray[Any], float]):
     def __repr__(self) -> str:
         return (
             f"<GradientCheck: {self.verdict.value}, relative error {self.relative_error:.3g}, "
-            f"{self.numerical_grad.size} components>"
+            f"{math.prod(self.layout.shape)} components>"
         )
 
     def __str__(self) -> str:
-        parts = [_headline(self), _norm_lines(self), _worst_lines(self), [_cost_line(self)]]
+        parts = [headline(self), norm_lines(self), _worst_lines(self), [*_cheaper_lines(self), cost_line(self)]]
         return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -149,16 +162,17 @@ class GradientCheck(tuple[NDArray[Any], float]):
             "verdict": self.verdict.value,
             "reason": self.reason,
             "relative_error": self.relative_error,
-            "shape": list(self.numerical_grad.shape),
-            "dtype": str(self.numerical_grad.dtype),
-            "numerical_grad": self.numerical_grad.tolist(),
-            "analytical_grad": self.analytical_grad.tolist(),
-            "step": self.step.tolist(),
-            "estimate": self.estimate.tolist(),
-            "uncertainty": self.uncertainty.tolist(),
-            "resolution": self.resolution.tolist(),
-            "verdicts": [verdict.value for verdict in self.verdicts.reshape(-1)],
-            "flags": self.flags.tolist(),
+            "shape": list(self.layout.shape),
+            "blocks": [{"name": b.name, "start": b.start, "shape": list(b.shape)} for b in self.layout.blocks],
+            "dtype": str(self.layout.flat(self.numerical_grad).dtype),
+            "numerical_grad": _plain(self.numerical_grad),
+            "analytical_grad": _plain(self.analytical_grad),
+            "step": _plain(self.step),
+            "estimate": _plain(self.estimate),
+            "uncertainty": _plain(self.uncertainty),
+            "resolution": _plain(self.resolution),
+            "verdicts": [verdict.value for verdict in self.layout.flat(self.verdicts)],
+            "flags": _plain(self.flags),
             "kinks": [{**kink.__dict__, "index": list(kink.index), "slopes": list(kink.slopes)} for kink in self.kinks],
             "causes": [dict(cause.__dict__) for cause in self.causes],
             "noise": self.noise,
@@ -183,18 +197,29 @@ class GradientCheck(tuple[NDArray[Any], float]):
         }
 
 
+def _plain(values: Any) -> Any:
+    """Arrays as lists, nested as they are."""
+    if isinstance(values, dict):
+        return {key: _plain(part) for key, part in values.items()}
+    if hasattr(values, "_asdict"):
+        return _plain(values._asdict())
+    return [_plain(part) for part in values] if isinstance(values, list | tuple) else values.tolist()
+
+
 def _row_dict(row: Component) -> dict[str, Any]:
     return {**row.__dict__, "index": list(row.index), "verdict": row.verdict.value}
 
 
-def _headline(result: GradientCheck) -> list[str]:
-    lines = textwrap.wrap(f"{result.verdict.name}: {result.reason}.", _WIDTH)
+def headline(result: Any) -> list[str]:
+    """Verdict, reason and causes."""
+    lines = textwrap.wrap(f"{result.verdict.name}: {result.reason}.", WIDTH)
     for cause in result.causes:
-        lines += textwrap.wrap(f"Cause: {cause.sentence}{'' if cause.sentence.endswith('?') else '.'}", _WIDTH)
+        lines += textwrap.wrap(f"Cause: {cause.sentence}{'' if cause.sentence.endswith('?') else '.'}", WIDTH)
     return lines
 
 
-def _norm_lines(result: GradientCheck) -> list[str]:
+def norm_lines(result: Any) -> list[str]:
+    """Relative error, norms and differences."""
     norms = result.norms
     pairs = [
         (("relative error", result.relative_error), ("||difference||", norms.difference)),
@@ -204,12 +229,12 @@ def _norm_lines(result: GradientCheck) -> list[str]:
     lines = [f"{a:<18} {u:<14.6g}   {b:<15} {v:.6g}" for (a, u), (b, v) in pairs]
     if result.verdict is not Verdict.MISMATCH and result.relative_error > result.rtol:
         note = "These are of differences at the given step, spoilt here by noise or curvature; the verdict is not."
-        lines += textwrap.wrap(note, _WIDTH)
+        lines += textwrap.wrap(note, WIDTH)
     return lines
 
 
 _COLUMNS = ("component", "x", "step", "analytical", "numerical", "+-", "absolute", "relative")
-_SHOWN = {Verdict.MISMATCH: "wrong", Verdict.INCONCLUSIVE: "undecided", Verdict.MATCH: "right"}
+SHOWN = {Verdict.MISMATCH: "wrong", Verdict.INCONCLUSIVE: "undecided", Verdict.MATCH: "right"}
 
 
 def _worst_lines(result: GradientCheck) -> list[str]:
@@ -229,20 +254,29 @@ def _worst_lines(result: GradientCheck) -> list[str]:
         for row in result.worst
     ]
     counts = Counter(row.verdict for row in result.worst)
-    shown = ", ".join(f"{counts[kind]} {word}" for kind, word in _SHOWN.items() if counts[kind])
+    shown = ", ".join(f"{counts[kind]} {word}" for kind, word in SHOWN.items() if counts[kind])
     return [
-        f"worst {len(rows)} of {result.numerical_grad.size} components ({shown})",
-        *_table([_COLUMNS, *rows]),
+        f"worst {len(rows)} of {math.prod(result.layout.shape)} components ({shown})",
+        *table([_COLUMNS, *rows]),
     ]
 
 
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
+def table(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     lines = [" ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return [line[-_WIDTH:] if len(line) > _WIDTH else line for line in lines]
+    return [line[-WIDTH:] if len(line) > WIDTH else line for line in lines]
 
 
-def _cost_line(result: GradientCheck) -> str:
+def _cheaper_lines(result: GradientCheck) -> list[str]:
+    """At large n, what a check along random directions would take instead."""
+    if result.evaluations < _MANY_EVALUATIONS:
+        return []
+    seconds = result.elapsed * _DIRECTIONAL_EVALUATIONS / result.evaluations
+    return [f"check_directional would take about {_DIRECTIONAL_EVALUATIONS} evaluations, or {seconds:.1g} s"]
+
+
+def cost_line(result: Any, function: str = "f") -> str:
+    """Evaluations, time and threads."""
     kind = "worker" if result.executor.endswith("Executor") else "thread"
     hands = f"{result.threads} {kind}{'s' if result.threads > 1 else ''}"
-    return f"{result.evaluations} evaluations of f in {result.elapsed:.3g} s on {hands} ({result.executor})"
+    return f"{result.evaluations} evaluations of {function} in {result.elapsed:.3g} s on {hands} ({result.executor})"

@@ -35,7 +35,7 @@ def make_result(
     elapsed: float,
 ) -> GradientCheck:
     """Put together what a check found; without first differences the best estimates are the numerical gradient."""
-    given, shape = analytical.astype(np.float64), point.shape
+    given = analytical.astype(np.float64)
     numerical, steps = found.estimate, found.step
     if first is not None:
         # Where f failed at the given step, the estimate of the closer look is all there is.
@@ -46,17 +46,17 @@ def make_result(
     with np.errstate(all="ignore"):
         absolute = np.abs(numerical[seen] - given[seen])
     return GradientCheck(
-        numerical_grad=numerical.astype(point.dtype).reshape(shape),
+        numerical_grad=layout.shaped(numerical.astype(point.dtype)),
         relative_error=norms.relative_error,
         verdict=overall_verdict(found),
         reason=give_reason(found, given, trial.value, trial.difference, layout.name),
-        analytical_grad=analytical.reshape(shape),
-        step=steps.reshape(shape),
-        estimate=found.estimate.reshape(shape),
-        uncertainty=found.bar.reshape(shape),
-        resolution=_resolution(found, given).reshape(shape),
-        verdicts=np.array(VERDICTS, dtype=object)[found.verdict].reshape(shape),
-        flags=found.flags.reshape(shape),
+        analytical_grad=layout.shaped(analytical),
+        step=layout.shaped(steps),
+        estimate=layout.shaped(found.estimate),
+        uncertainty=layout.shaped(found.bar),
+        resolution=layout.shaped(_resolution(found, given)),
+        verdicts=layout.shaped(np.array(VERDICTS, dtype=object)[found.verdict]),
+        flags=layout.shaped(found.flags),
         kinks=_kinks(found, given, layout),
         causes=_causes(point, given, found, layout, constants),
         noise=found.noise,
@@ -70,6 +70,7 @@ def make_result(
         coverage=float(seen.mean()),
         threads=evaluator.threads,
         executor=evaluator.route,
+        layout=layout,
     )
 
 

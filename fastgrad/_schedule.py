@@ -16,7 +16,7 @@ from fastgrad._budget import Budget
 from fastgrad._compiled import kernels
 from fastgrad._inputs import Array, Point
 from fastgrad._journal import Journal, shared_digest
-from fastgrad._objective import Objective, refusal_to_write
+from fastgrad._prepared import Prepared, refusal_to_write
 
 SLICE_SECONDS = 0.07
 _WORTH_THREADS = 1e-4  # seconds of work in a whole check, below which waking threads costs more than it saves
@@ -65,9 +65,11 @@ class Evaluator:
     what was asked for only.
     """
 
+    values_per_evaluation: tuple[int, ...] = ()  # one number
+
     def __init__(
         self,
-        objective: Objective,
+        objective: Prepared,
         point: Point,
         *,
         threads: int | None,
@@ -98,7 +100,7 @@ class Evaluator:
             return "serial"
         return "prange" if _threads.layer_is_safe() else "threads"
 
-    def beside(self, objective: Objective, point: Point, seconds: float) -> "Evaluator":
+    def beside(self, objective: Prepared, point: Point, seconds: float) -> "Evaluator":
         """Another one for another point, under the same budget and with the same checkpoint."""
         return Evaluator(
             objective, point, threads=self.threads, seconds=seconds, budget=self.budget, journal=self._journal
@@ -134,53 +136,60 @@ class Evaluator:
     def _run(self, operation: Operation, shared: tuple[Array, ...], inputs: tuple[Array, ...]) -> tuple[Floats, Status]:
         """Do the work, except what a checkpoint knows; what the budget does not allow is marked as not seen."""
         count = inputs[0].size
-        outputs, status = np.full((operation.outputs, count), np.nan), np.full(count, UNSEEN, np.uint8)
-        journal, todo, key = self._journal, None, b""
+        outputs, status = self._room(operation, count), np.full(count, UNSEEN, np.uint8)
+        room, journal, todo, key = outputs, self._journal, None, b""
         if journal is not None:
             key = shared_digest((*shared, str(self.point.dtype)))
             todo = journal.recall(operation.name, key, inputs, outputs, status)
             inputs = tuple(array[todo] for array in inputs)
+            room = self._room(operation, todo.size)
         finished = count - inputs[0].size
         try:
-            for part, values, how in self._work(operation, shared, inputs):
+            for part, how in self._work(operation, shared, inputs, room):
                 if journal is not None:
                     try:
-                        journal.record(operation.name, key, tuple(array[part] for array in inputs), values, how)
+                        journal.record(operation.name, key, tuple(a[part] for a in inputs), room[:, part], how)
                     except OSError as error:  # a full disk: what was computed is still reported
                         self.budget.fail(error, "a checkpoint that could not be written")
                         journal = None
-                place = part if todo is None else todo[part]
-                outputs[:, place], status[place] = values, how
+                if todo is None:
+                    status[part] = how
+                else:
+                    outputs[:, todo[part]], status[todo[part]] = room[:, part], how
                 finished += how.size
                 self.evaluations += how.size * operation.evaluations
                 self.budget.used += how.size * operation.evaluations
-                if self.budget.progress is not None and operation is _DIFFERENCES:
+                if self.budget.progress is not None and operation.name == _DIFFERENCES.name:
                     self.budget.progress(2 * finished, 2 * count)
         except KeyboardInterrupt as interruption:
             self.budget.fail(interruption, "an interruption")
         return outputs, status
 
+    def _room(self, operation: Operation, count: int) -> Floats:
+        return np.full((operation.outputs, count, *self.values_per_evaluation), np.nan)
+
     def _work(
-        self, operation: Operation, shared: tuple[Array, ...], inputs: tuple[Array, ...]
-    ) -> Iterator[tuple[slice, Floats, Status]]:
-        """Finished slices: which items, their values, and how each evaluation ended."""
+        self, operation: Operation, shared: tuple[Array, ...], inputs: tuple[Array, ...], outputs: Floats
+    ) -> Iterator[tuple[slice, Status]]:
+        """Finished slices: which items, whose outputs are then filled in, and how each evaluation ended."""
         count, done, size = inputs[0].size, 0, inputs[0].size
         while done < count:
             size = self._slice_size(operation, size, count - done)
             if size == 0:
                 return
             part = slice(done, done + size)
-            values, how = np.full((operation.outputs, size), np.nan), np.zeros(size, np.uint8)
+            how = np.zeros(size, np.uint8)
             start = time.perf_counter()
             try:
-                self._launch(operation, shared, (*(array[part] for array in inputs), *values, how))
-            except KeyboardInterrupt:
-                self._rows[:, : self.point.size] = self.point.flat  # it can leave Python in the middle of a difference
+                self._launch(operation, shared, (*(array[part] for array in inputs), *outputs[:, part], how))
+            except KeyboardInterrupt:  # it can leave Python in the middle of a difference
+                self._rows[:, : self.point.size] = self.point.flat
+                outputs[:, part] = np.nan
                 raise
             elapsed = time.perf_counter() - start
             self._seconds_per_evaluation = elapsed * self.threads / (size * operation.evaluations)
             done += size
-            yield part, values, how
+            yield part, how
 
     def _slice_size(self, operation: Operation, size: int, left: int) -> int:
         item = max(self._seconds_per_evaluation, 1e-9) * operation.evaluations / self.threads

@@ -10,7 +10,7 @@ from fastgrad._inputs import Point
 
 Index = NDArray[np.int64]
 
-_FIRST_PIECE = 64
+_FIRST_PIECE = 16  # enough to tell whether the rule of automatic steps suits the problem
 
 
 def select(point: Point, indices: ArrayLike | None, sample: int | None, rng: Any, *, is_limited: bool) -> Index | None:

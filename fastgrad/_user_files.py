@@ -103,11 +103,17 @@ def _why_not_imported(place: str, error: BaseException) -> str:
 
 
 def point_in(text: str, dtype: str | None) -> Any:
-    """x from a .npy file (its own shape) or from numbers separated by commas (1-D), converted to dtype if given."""
+    """x from a .npy file (its own shape), from named arrays (.npz) or from numbers separated by commas (1-D)."""
+    if text.endswith(".npz"):
+        return {name: _converted(array, dtype) for name, array in named_arrays_in(text, role="--at").items()}
     if text.endswith(".npy"):
         x = array_in(text, role="--at")
     else:
         x = np.array([_number(part, text) for part in text.split(",")])
+    return _converted(x, dtype)
+
+
+def _converted(x: Any, dtype: str | None) -> Any:
     # What is no real number is left to the gate of the check, which says so.
     return x.astype(dtype) if dtype is not None and x.dtype.kind in "iuf" else x
 
@@ -118,7 +124,7 @@ def _number(part: str, text: str) -> float:
     except ValueError:
         raise UnusableInput(
             f"--at is {text!r}, and {part!r} is not a number; need numbers separated by commas, such as 1,2.5,-3, "
-            f"or a .npy file."
+            f"or a .npy or .npz file."
         ) from None
 
 
@@ -132,15 +138,20 @@ def array_in(path: str, *, role: str) -> Any:
 
 def arrays_in(path: str) -> tuple[Any, ...]:
     """The arrays in a .npz file, in the order they were saved; those of shape () as Python scalars."""
-    loaded = _load(path, "--args", "numpy.savez(path, first, second)")
+    arrays = named_arrays_in(path, role="--args").values()
+    return tuple(array if array.shape else array.item() for array in arrays)
+
+
+def named_arrays_in(path: str, *, role: str) -> dict[str, Any]:
+    """The arrays in a .npz file by their names, in the order they were saved."""
+    loaded = _load(path, role, "numpy.savez(path, first, second)")
     if isinstance(loaded, np.ndarray):
-        raise UnusableInput(f"--args: {path} holds one bare array; need a file written by numpy.savez(path, array).")
+        raise UnusableInput(f"{role}: {path} holds one bare array; need a file written by numpy.savez(path, array).")
     try:
         with loaded:
-            arrays = [loaded[name] for name in loaded.files]
+            return {name: loaded[name] for name in loaded.files}
     except Exception as error:
-        raise UnusableInput(_why_not_read(path, "--args", error)) from error
-    return tuple(array if array.shape else array.item() for array in arrays)
+        raise UnusableInput(_why_not_read(path, role, error)) from error
 
 
 def _load(path: str, role: str, writer: str) -> Any:

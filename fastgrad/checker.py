@@ -16,7 +16,8 @@ from fastgrad._compiled.repeated import conclude, place
 from fastgrad._first import replay_failure
 from fastgrad._inputs import Array, Point, gradient_array, point_array, unflatten
 from fastgrad._judge.verdict import Verdict
-from fastgrad._objective import Objective, prepare, refusal_to_write, try_objective
+from fastgrad._objective import Objective, prepare, try_objective
+from fastgrad._prepared import refusal_to_write
 from fastgrad._report import GradientCheck
 from fastgrad._schedule import OPERATIONS, SLICE_SECONDS, Evaluator
 from fastgrad.gradient import check_gradient
@@ -99,6 +100,8 @@ class GradientChecker:
         threads: int | None = None,
     ) -> None:
         point = point_array(like)
+        if point.structure is not None:
+            raise TypeError("like has named parts; need an array: join them into one, or call check_gradient instead.")
         objective = prepare(f, point, args)
         try_objective(objective, point).require_deterministic()
         started = time.perf_counter()

@@ -6,17 +6,18 @@ Exit codes: 0 match, 1 mismatch, 2 inconclusive or unusable input, 130 interrupt
 
 import argparse
 import contextlib
-import json
-import math
 import re
 import sys
 import textwrap
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import fastgrad
-from fastgrad._commands import make_parser
+from fastgrad._commands.parser import make_parser
+from fastgrad._json import as_json
+from fastgrad._terminal import is_coloured, with_coloured_verdict
 from fastgrad._user_files import UnusableInput
 
 _EXIT_CODES = {fastgrad.Verdict.MATCH: 0, fastgrad.Verdict.MISMATCH: 1, fastgrad.Verdict.INCONCLUSIVE: 2}
@@ -61,7 +62,15 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace, result: Any) -> None:
-    print(_as_json(options, result) if options.json else result)
+    asked = {"f": options.f, "gradient": options.gradient, "at": options.at}
+    if options.html is not None:
+        from fastgrad._pictures import page_of
+
+        Path(options.html).write_text(page_of(result, options.title, **asked), encoding="utf-8")
+    if options.json:
+        print(as_json(result, **asked))
+    else:
+        print(with_coloured_verdict(str(result)) if is_coloured(sys.stdout) else result)
 
 
 def _stop(message: str, code: int) -> int:
@@ -87,18 +96,3 @@ def _join_negative_lists(arguments: Sequence[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-
-def _as_json(options: argparse.Namespace, result: Any) -> str:
-    named = {"schema": options.schema, "version": fastgrad.__version__}
-    asked = {"f": options.f, "gradient": options.gradient}
-    return json.dumps(_finite_or_null({**named, **asked, **result.to_dict()}), allow_nan=False)
-
-
-def _finite_or_null(value: Any) -> Any:
-    """JSON has no NaN and no infinity: both become null."""
-    if isinstance(value, dict):
-        return {key: _finite_or_null(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_finite_or_null(member) for member in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,45 +1,31 @@
 """Checks for large n: a verdict in a handful of evaluations, and the wrong components located."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgrad._budget import BudgetSpent
+from fastgrad._budget import make_budget
 from fastgrad._causes.places import Block
-from fastgrad._inputs import Point, analytical_gradient, point_array, positive_number
-from fastgrad._judge.verdict import Verdict
-from fastgrad._large.detect import Detector, Family, Finding
-from fastgrad._large.directional_inputs import seed_of, whole_number
-from fastgrad._large.directional_report import BlockCheck, DirectionalCheck
-from fastgrad._large.investigate import Culprits, Investigation
+from fastgrad._inputs import analytical_gradient, point_array, positive_number
+from fastgrad._large.course import Course, Settings
+from fastgrad._large.directional_inputs import prepare_wide, seed_of, whole_number
+from fastgrad._large.directional_report import DirectionalCheck
+from fastgrad._large.history import cause_of_history
 from fastgrad._large.probes import Prober
-from fastgrad._large.ruling import (
-    POWER,
-    describe_remainder,
-    rule_on_culprits,
-    rule_on_directions,
-    rule_without_directions,
-)
-from fastgrad._large.samples import Sample
-from fastgrad._large.scales import make_scalings
-from fastgrad._layout import Layout, make_layout
-from fastgrad._objective import Objective, Trial, prepare, try_objective
-from fastgrad._report import Component
+from fastgrad._layout import make_layout
+from fastgrad._nested import Nested
 
 _FEWEST_DIRECTIONS = 4
 _FEWEST_EVALUATIONS = 100
-_TRIALS = 2  # evaluations at x
 
 
 def check_directional(
     f: Callable[..., float],
-    x: ArrayLike,
-    gradient: ArrayLike | Callable[..., ArrayLike],
+    x: ArrayLike | Nested,
+    gradient: ArrayLike | Nested | Callable[..., ArrayLike | Nested],
     *,
     args: tuple[Any, ...] = (),
     directions: int = 8,
@@ -49,6 +35,7 @@ def check_directional(
     scale: ArrayLike | None = None,
     localise: bool = True,
     max_evaluations: int | None = None,
+    time_limit: float | None = None,
     constants: Mapping[str, float] | None = None,
     threads: int | None = None,
 ) -> DirectionalCheck:
@@ -64,7 +51,7 @@ def check_directional(
     f : function compiled with numba.njit
         Objective ``f(x, *args) -> float``.
     x : array_like of float32, float64 or integers, any shape
-        Where to check.
+        Where to check. Or named arrays, as for `check_gradient`.
     gradient : array_like shaped like x, or callable
         The gradient, or a function ``(x, *args)`` that returns it.
     args : tuple, optional
@@ -83,7 +70,10 @@ def check_directional(
     localise : bool, optional
         False stops at the detection.
     max_evaluations : int, optional
-        Limit for all evaluations of f. Default: none for the detection, max(400, 64 log2 n) for the location.
+        Limit for all evaluations of f. Default: none for the detection; for the location max(400, 64 log2 n),
+        and 24 for each of the first 100 components found.
+    time_limit : float, optional
+        Seconds after which no new evaluations are begun; the verdict claims no more than was seen.
     constants : mapping of str to float, optional
         Numbers of the problem (batch size, weight of a regulariser) that a bug may have misplaced.
     threads : int, optional
@@ -98,15 +88,19 @@ def check_directional(
     ------
     TypeError, ValueError
         If an argument cannot be used.
+    KeyboardInterrupt
+        On Ctrl-C, with what was found so far as the attribute ``result``.
 
     Notes
     -----
     130 evaluations of f when the gradient is right, whatever n; 14 to 30 more for one wrong component, 10 to 20 for
-    each of many. The memory besides x and the gradient is a copy of x and one point per thread (one point in all
-    from 256 MB of them on).
+    each of many. On a mismatch a gradient function is called twice more, to see whether it keeps a state. The memory
+    besides x and the gradient is a copy of x and two points per thread, as long as these are 256 MB or less; beyond,
+    two points in all: three vectors of the size of x.
 
     A wrong component is invisible when its effect on f is below the noise of f: `smallest_component_error` says where
-    that begins. At a kink of f nothing is said.
+    that begins. At a kink of f nothing is said; if components that are exactly zero are at one, they are held still,
+    and looked at one by one.
 
     Examples
     --------
@@ -123,8 +117,8 @@ def check_directional(
     """
     started = time.perf_counter()
     given = point_array(x)
-    layout = make_layout(given.shape, blocks)
-    settings = _Settings(
+    layout = make_layout(given.shape, blocks, given.structure)
+    settings = Settings(
         seed=seed_of(rng),
         directions=whole_number(directions, "directions", _FEWEST_DIRECTIONS),
         rtol=positive_number(rtol, "rtol"),
@@ -134,170 +128,19 @@ def check_directional(
         if max_evaluations is None
         else whole_number(max_evaluations, "max_evaluations", _FEWEST_EVALUATIONS),
     )
-    objective, trial, point = _prepare(f, given, args)
+    budget = make_budget(time_limit, settings.limit, None)
+    objective, trial, point = prepare_wide(f, given, args)
     analytical = analytical_gradient(gradient, given, args)
     regions = layout.blocks or (Block("", 0, given.shape or (1,)),)
-    limit = None if settings.limit is None else settings.limit - _TRIALS
-    prober = Prober(objective, point, analytical, threads=threads, limit=limit)
-    check = _Check(prober, trial, layout, regions, settings)
-    check.run(scale)
+    prober = Prober(objective, point, analytical, threads=threads, budget=budget)
+    check = Course(prober, trial, layout, regions, settings)
+    try:
+        check.run(scale)
+        if check.is_mismatch and callable(gradient):
+            check.add_cause(cause_of_history(gradient, given, args, analytical))
+    except KeyboardInterrupt as interruption:
+        check.interrupt()
+        interruption.result = check.result(time.perf_counter() - started)  # type: ignore[attr-defined]
+        raise
     prober.require_intact()
     return check.result(time.perf_counter() - started)
-
-
-@dataclass(frozen=True)
-class _Settings:
-    seed: int
-    directions: int
-    rtol: float
-    localise: bool
-    constants: Mapping[str, float]
-    limit: int | None
-
-
-class _Check:
-    """One directional check: detection, then, on a mismatch, location."""
-
-    def __init__(
-        self, prober: Prober, trial: Trial, layout: Layout, regions: tuple[Block, ...], settings: _Settings
-    ) -> None:
-        self._prober = prober
-        self._trial = trial
-        self._layout = layout
-        self._regions = regions
-        self._settings = settings
-        self._families: list[Family] = []
-        self._culprits = Culprits()
-        self._searched = False
-        self._ruling = rule_without_directions(trial.value)
-
-    def run(self, scale: ArrayLike | None) -> None:
-        broken = np.flatnonzero(~np.isfinite(self._prober.analytical))
-        if broken.size:
-            more = f" and not finite at {broken.size - 1} more" if broken.size > 1 else ""
-            first = int(broken[0])
-            where = f"{self._prober.analytical[first]} at {self._layout.name(first)}{more}"
-            self._ruling = Verdict.MISMATCH, f"the analytical gradient is {where}"
-        elif math.isfinite(self._trial.value):
-            scalings = make_scalings(self._prober.point, self._regions, scale)
-            detector = Detector(
-                self._prober, self._trial.value, seed=self._settings.seed,
-                precision=float(np.finfo(self._prober.analytical.dtype).eps), noise=self._trial.difference,
-            )  # fmt: skip
-            self._families = detector.families
-            with np.errstate(all="ignore"):
-                self._detect(detector, scalings)
-
-    def _detect(self, detector: Detector, scalings: list[Any]) -> None:
-        counts = (self._settings.directions, max(2, self._settings.directions // 2))
-        try:
-            drawn = [detector.draw(scaling, count) for scaling, count in zip(scalings, counts, strict=False)]
-            if not any(drawn):
-                return
-            finding = detector.decide()
-        except BudgetSpent:
-            self._ruling = Verdict.INCONCLUSIVE, "the evaluations allowed did not suffice for the random directions"
-            return
-        self._ruling = rule_on_directions(finding, self._families, self._settings.rtol)
-        if finding is Finding.DIFFERS and self._settings.localise:
-            self._locate(detector)
-
-    def _locate(self, detector: Detector) -> None:
-        settings = self._settings
-        investigation = Investigation(
-            self._prober, detector, self._trial.value, self._regions, settings.constants,
-            seed=settings.seed, rtol=settings.rtol,
-            precision=float(np.finfo(self._prober.analytical.dtype).eps), budget=settings.limit,
-        )  # fmt: skip
-        self._culprits = investigation.run()
-        self._searched = True
-        self._ruling = rule_on_culprits(self._culprits, self._families, settings.rtol, self._layout.name)
-
-    # ---------------------------------------------------------------------------------------------- the result
-
-    def result(self, elapsed: float) -> DirectionalCheck:
-        verdict, reason = self._ruling
-        families = [family for family in self._families if family.directions]
-        family = max(families, key=lambda f: len(f.confirmed), default=None)
-        estimate = None if family is None else family.estimate
-        floor = math.nan if estimate is None else estimate.floor
-        accused = verdict is Verdict.MISMATCH
-        return DirectionalCheck(
-            verdict=verdict,
-            reason=reason,
-            relative_error=math.nan if estimate is None else estimate.error,
-            interval=_interval(family),
-            scale="" if family is None else family.scaling.name,
-            smallest_error=POWER * floor,
-            smallest_component_error=POWER * floor * math.sqrt(self._prober.point.size),
-            components=tuple(self._rows()) if accused else (),
-            blocks=tuple(self._blocks()) if accused else (),
-            causes=tuple(self._culprits.causes) if verdict is not Verdict.INCONCLUSIVE else (),
-            unexplained=describe_remainder(self._culprits) if accused and self._searched else None,
-            noise=max((f.noise for f in families), default=math.nan),
-            rtol=self._settings.rtol,
-            directions=sum(len(f.directions) for f in families),
-            evaluations=self._prober.evaluations + _TRIALS,
-            elapsed=elapsed,
-            threads=self._prober.threads,
-            executor=self._prober.route,
-        )
-
-    def _rows(self) -> list[Component]:
-        wrong = self._culprits.wrong
-        if not wrong:
-            return []
-        scaling = self._families[0].scaling
-        size = scaling.at(np.array([s.index for s in wrong], dtype=np.int64))
-        order = np.argsort([-abs(s.numerical - s.analytical) * k for s, k in zip(wrong, size, strict=True)])
-        return [self._row(wrong[int(k)]) for k in order]
-
-    def _row(self, s: Sample) -> Component:
-        absolute, largest = abs(s.numerical - s.analytical), max(abs(s.numerical), abs(s.analytical))
-        return Component(
-            name=self._layout.name(s.index),
-            index=self._layout.index(s.index),
-            verdict=Verdict.MISMATCH,
-            x=float(self._prober.point.flat[s.index]),
-            step=s.step,
-            analytical=s.analytical,
-            numerical=s.numerical,
-            uncertainty=s.bar,
-            absolute=absolute,
-            relative=absolute / largest if largest > 0.0 else absolute,
-        )
-
-    def _blocks(self) -> list[BlockCheck]:
-        return [
-            BlockCheck(
-                name=found.block.name,
-                size=found.block.size,
-                sampled=len(found.samples),
-                wrong=len(found.wrong),
-                density=None if found.density is None else found.density[1:],
-                place=None if found.pattern is None else found.pattern.text,
-                open_intervals=tuple((lo, hi) for lo, hi, _ in found.open),
-            )
-            for found in self._culprits.findings
-        ]
-
-
-def _interval(family: Family | None) -> tuple[float, float]:
-    """Of E; from zero if nothing was confirmed."""
-    if family is None:
-        return math.nan, math.nan
-    estimate = family.estimate
-    return (estimate.low if family.confirmed else 0.0), estimate.high
-
-
-def _prepare(f: Any, given: Point, args: tuple[Any, ...]) -> tuple[Objective, Trial, Point]:
-    """f, tried at x; for a float32 x in float64 if f allows, where differences show ten digits more."""
-    if given.dtype == np.float32:
-        point = point_array(given.flat.astype(np.float64).reshape(given.shape))
-        try:
-            objective = prepare(f, point, args)
-            return objective, try_objective(objective, point), point
-        except TypeError:  # f was compiled for float32 only
-            pass
-    objective = prepare(f, given, args)
-    return objective, try_objective(objective, given), given

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgrad._compiled.repeated import moves, relative_error_of
 from fastgrad._inputs import positive_number
-from fastgrad._objective import compiled_function
+from fastgrad._prepared import compiled_function
 from fastgrad.steps import DEFAULT_EPSILON
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)

@@ -3,35 +3,27 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgrad._causes.places import Block
-from fastgrad._inputs import Point, point_array, positive_number
+from fastgrad._inputs import analytical_gradient, point_array, positive_number
 from fastgrad._judge.verdict import Verdict
 from fastgrad._large.directional_inputs import seed_of, whole_number
-from fastgrad._large.line import Floats, Line, LineMeter, Segment
+from fastgrad._large.history import cause_of_history
+from fastgrad._large.line import Line
+from fastgrad._large.line_course import LEAST_SEGMENTS, LineCourse
 from fastgrad._large.line_report import LineIntegralCheck
-from fastgrad._large.probes import Scaling, key_of
-from fastgrad._large.scales import make_scalings
-from fastgrad._large.tree import TreeSearch
-from fastgrad._layout import Layout, make_layout
+from fastgrad._layout import make_layout
+from fastgrad._nested import Nested
 from fastgrad._objective import prepare, try_objective
-from fastgrad._report import Component
-
-_NEEDED = 2  # segments that must differ
-_CONVERGED = 1e-3
-_MOST_MEASUREMENTS = 60  # of the tree, each of them a segment
-_PURPOSES = {"segment": 31, "block": 32, "tree": 33}
 
 
 def check_line_integral(
     f: Callable[..., float],
-    x: ArrayLike,
-    gradient: Callable[..., ArrayLike],
+    x: ArrayLike | Nested,
+    gradient: Callable[..., ArrayLike | Nested],
     *,
     args: tuple[Any, ...] = (),
     segments: int = 4,
@@ -40,6 +32,9 @@ def check_line_integral(
     rtol: float = 1e-10,
     scale: ArrayLike | None = None,
     localise: bool = True,
+    constants: Mapping[str, float] | None = None,
+    time_limit: float | None = None,
+    threads: int = 1,
 ) -> LineIntegralCheck:
     """Is this gradient right? f(b) - f(a) against the quadrature of the gradient along segments through x.
 
@@ -51,7 +46,7 @@ def check_line_integral(
     f : function compiled with numba.njit
         Objective ``f(x, *args) -> float``.
     x : array_like of float32, float64 or integers, any shape
-        Middle of the segments.
+        Middle of the segments. Or named arrays, as for `check_gradient`.
     gradient : callable
         ``(x, *args)``, compiled or plain Python; it is evaluated along the segments.
     args : tuple, optional
@@ -68,11 +63,26 @@ def check_line_integral(
         Typical change of each component of x, instead of the sizes of x itself.
     localise : bool, optional
         False stops at the verdict.
+    constants : mapping of str to float, optional
+        Numbers of the problem (batch size, weight of a regulariser) that a bug may have misplaced.
+    time_limit : float, optional
+        Seconds after which no new evaluation of the gradient is begun; the verdict claims no more than was seen.
+    threads : int, optional
+        Segments that are integrated side by side. Default 1, since a gradient function need not be safe to call from
+        several threads; it pays where the gradient releases the interpreter: compiled with ``nogil=True``, or NumPy on
+        large arrays. No result depends on it.
 
     Returns
     -------
     LineIntegralCheck
-        Verdict, reason, both sides of each segment with their bars, wrong blocks and components, cost.
+        Verdict, reason, both sides of each segment with their bars, wrong blocks and components, causes, cost.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument cannot be used.
+    KeyboardInterrupt
+        On Ctrl-C, with what was found so far as the attribute ``result``.
 
     Notes
     -----
@@ -101,153 +111,23 @@ def check_line_integral(
             f"gradient is a {type(gradient).__name__}; need a function of (x, *args), because it is evaluated along "
             f"segments. For a gradient at x alone use check_directional."
         )
-    count, tolerance = whole_number(segments, "segments", _NEEDED), positive_number(rtol, "rtol")
+    count, tolerance = whole_number(segments, "segments", LEAST_SEGMENTS), positive_number(rtol, "rtol")
+    deadline = math.inf if time_limit is None else started + positive_number(time_limit, "time_limit")
+    lanes = whole_number(threads, "threads", 1)
     point = point_array(x)
-    layout = make_layout(point.shape, blocks)
+    layout = make_layout(point.shape, blocks, point.structure)
     objective = prepare(f, point, args)
     trial = try_objective(objective, point)
-    line = Line(objective, point, gradient, args, trial.value)
-    check = _Check(line, point, layout, seed_of(rng), tolerance, scale)
-    if math.isfinite(trial.value):
-        with np.errstate(all="ignore"):
-            check.run(count, trial.difference, localise)
+    line = Line(objective, point, gradient, args, trial.value, deadline=deadline)
+    check = LineCourse(line, point, layout, seed_of(rng), tolerance, scale, dict(constants or {}), lanes)
+    try:
+        if math.isfinite(trial.value):
+            with np.errstate(all="ignore"):
+                check.run(count, trial.difference, localise)
+        if check.verdict is not Verdict.MATCH and check.differs and time.perf_counter() < deadline:
+            check.add_cause(cause_of_history(gradient, point, args, analytical_gradient(gradient, point, args)))
+    except KeyboardInterrupt as interruption:
+        check.end_early("Ctrl-C")
+        interruption.result = check.result(time.perf_counter() - started)  # type: ignore[attr-defined]
+        raise
     return check.result(time.perf_counter() - started)
-
-
-@dataclass
-class _Check:
-    line: Line
-    point: Point
-    layout: Layout
-    seed: int
-    rtol: float
-    scale: ArrayLike | None
-    segments: list[Segment] = field(default_factory=list)
-    kink: tuple[float, float] | None = None
-    components: list[Component] = field(default_factory=list)
-    blocks: list[str] = field(default_factory=list)
-    verdict: Verdict = Verdict.INCONCLUSIVE
-    reason: str = "f(x) is not finite: there is nothing to integrate; check at another x"
-
-    def run(self, count: int, repeat_difference: float, localise: bool) -> None:
-        regions = self.layout.blocks or (Block("", 0, self.point.shape or (1,)),)
-        chosen = None
-        for scaling in make_scalings(self.point, regions, self.scale):
-            first = self._direction(scaling, 0)
-            self.line.measure_noise(first, repeat_difference)
-            chosen = self.line.choose(first, self.rtol)
-            if chosen is not None and math.isfinite(self.line.noise):
-                break
-        else:
-            self.reason = "f or the gradient is not finite along segments through x, or too large to be squared"
-            return
-        self.segments = [chosen]
-        for k in range(1, count):
-            self.segments.append(self.line.segment(self._direction(scaling, k), chosen.length, chosen.panels))
-        self._judge(scaling)
-        if self.verdict is Verdict.MISMATCH and localise:
-            self._locate(scaling, regions)
-
-    def _direction(self, scaling: Scaling, k: int) -> Floats:
-        return scaling.components(key_of(self.seed, _PURPOSES["segment"], k), np.arange(self.point.size))
-
-    def _judge(self, scaling: Scaling) -> None:
-        wrong = [k for k, s in enumerate(self.segments) if self._is_wrong(s)]
-        confirmed = [k for k in wrong if self._persists(scaling, k)]
-        worst = max(self.segments, key=lambda s: s.relative)
-        if len(confirmed) >= _NEEDED:
-            self.verdict = Verdict.MISMATCH
-            self.reason = (
-                f"f(b) - f(a) and the integral of the gradient differ on {len(wrong)} of {len(self.segments)} "
-                f"segments, by {worst.relative:.1g} of its size; the bars are {worst.resolution:.1g}"
-            )
-        elif any(s.quadrature > max(s.noise, self.rtol * s.size) for s in self.segments):
-            length = self.segments[0].length
-            unsettled = max(range(len(self.segments)), key=lambda k: self.segments[k].quadrature)
-            self.kink = self.line.find_kink(self._direction(scaling, unsettled), length)
-            self.reason = (
-                f"the quadrature does not converge near x + t v with t from {self.kink[0] * length:.2g} to "
-                f"{self.kink[1] * length:.2g}, on segment {unsettled}: a kink of f, or structure finer than the nodes"
-            )
-        elif wrong:
-            self.reason = f"{len(wrong)} of {len(self.segments)} segments differ, but not as a wrong gradient would"
-        elif worst.resolution > self.rtol and worst.relative + worst.resolution > self.rtol:
-            self.reason = (
-                f"the segments agree within their bars, but these are {worst.resolution:.1g} of the integral, "
-                f"wider than rtol = {self.rtol:g}, because of the noise of f"
-            )
-        else:
-            self.verdict = Verdict.MATCH
-            self.reason = f"{len(self.segments)} segments agree, to {worst.relative:.1g} of the integral or better"
-
-    def _is_wrong(self, s: Segment) -> bool:
-        """Whether both rules agree with each other far better than with f: what they miss cannot explain it."""
-        converged = s.quadrature <= _CONVERGED * abs(s.difference - s.integral)
-        return converged and s.differs and s.relative > self.rtol + s.resolution
-
-    def _persists(self, scaling: Scaling, k: int) -> bool:
-        """Whether shorter segments differ as well, per length ever more equally: noise does not, nor does a kink."""
-        s, v = self.segments[k], self._direction(scaling, k)
-        near, nearer = (self.line.segment(v, s.length / shrink, s.panels) for shrink in (3.0, 9.0))
-        same = abs(nearer.mismatch - near.mismatch) <= 0.3 * abs(near.mismatch) + near.bar + nearer.bar
-        return same and self._is_wrong(near)
-
-    # ------------------------------------------------------------------------------------------------ location
-
-    def _locate(self, scaling: Scaling, regions: tuple[Block, ...]) -> None:
-        chosen = self.segments[0]
-        meter = LineMeter(self.line, scaling, 0, chosen.length, 2.0 * max(s.bar for s in self.segments))
-        wrong = list(regions)
-        if len(regions) > 1:
-            meter.key = key_of(self.seed, _PURPOSES["block"])
-            sizes = [abs(meter.moment(b.start, b.stop, coded=False)) for b in regions]
-            wrong = [b for b, size in zip(regions, sizes, strict=True) if size > meter.bar]
-            self.blocks = [block.name for block in wrong]
-        found: dict[int, float] = {}
-        rng = np.random.default_rng(self.seed)
-        for number, block in enumerate(wrong):
-            meter.key = key_of(self.seed, _PURPOSES["tree"], number)
-            limit = self.line.evaluations + 2 * _MOST_MEASUREMENTS
-            search = TreeSearch(meter, found, rng, self._spent_at(limit))
-            search.run(block.start, block.stop)
-            if search.open or search.dense:
-                self.reason += "; more components are wrong than were located"
-                break
-        self._list(scaling, found, meter.bar)
-
-    def _spent_at(self, limit: int) -> Callable[[int], bool]:
-        return lambda count: self.line.evaluations >= limit
-
-    def _list(self, scaling: Scaling, found: dict[int, float], bar: float) -> None:
-        if not found:
-            return
-        a = self.line.gradient_at(self.point.flat.astype(np.float64))
-        for i in sorted(found, key=lambda i: -abs(found[i])):
-            scale = float(scaling.at(np.array([i]))[0])
-            difference = found[i] / scale
-            largest = max(abs(float(a[i])), abs(float(a[i]) + difference))
-            self.components.append(
-                Component(
-                    name=self.layout.name(i), index=self.layout.index(i), verdict=Verdict.MISMATCH,
-                    x=float(self.point.flat[i]), step=0.5 * self.segments[0].length * scale,
-                    analytical=float(a[i]), numerical=float(a[i]) + difference, uncertainty=bar / scale,
-                    absolute=abs(difference), relative=abs(difference) / largest if largest > 0.0 else abs(difference),
-                )
-            )  # fmt: skip
-
-    def result(self, elapsed: float) -> LineIntegralCheck:
-        return LineIntegralCheck(
-            verdict=self.verdict,
-            reason=self.reason,
-            relative_error=max((s.relative for s in self.segments), default=math.nan),
-            resolution=max((s.resolution for s in self.segments), default=math.nan),
-            segments=tuple(self.segments),
-            kink=self.kink,
-            components=tuple(self.components),
-            blocks=tuple(self.blocks),
-            noise=self.line.noise,
-            rtol=self.rtol,
-            evaluations=self.line.evaluations + 2,
-            gradient_evaluations=self.line.gradients,
-            elapsed=elapsed,
-        )

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastgrad import _threads
 from fastgrad._compiled.kernels import NORM_BLOCK, largest_magnitudes, sums_of_squares
 from fastgrad._inputs import gradient_array
+from fastgrad._nested import branch_of, is_nested, parts_like
 
 # A sum of squares in this range has neither overflowed nor lost anything that counts to underflow.
 _SMALLEST_SAFE, _LARGEST_SAFE = 1e-280, 1e300
@@ -25,7 +26,7 @@ def relative_error(numerical: ArrayLike, analytical: ArrayLike) -> float:
     Parameters
     ----------
     numerical, analytical : array_like of real numbers
-        Of the same shape; nothing is broadcast.
+        Of the same shape; nothing is broadcast. Or dicts of such arrays under the same names, nested alike.
 
     Returns
     -------
@@ -48,9 +49,21 @@ def relative_error(numerical: ArrayLike, analytical: ArrayLike) -> float:
     >>> relative_error([2e200], [1e200])
     0.3333333333333333
     """
+    if is_nested(numerical):
+        return error_norms(*_flattened(numerical, analytical)).relative_error
     num = gradient_array(numerical, name="numerical")
     ana = gradient_array(analytical, name="analytical", shape=num.shape)
     return error_norms(num.ravel(), ana.ravel()).relative_error
+
+
+def _flattened(numerical: Any, analytical: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two gradients in named parts as two vectors."""
+    structure, first = branch_of(numerical, lambda values, name: gradient_array(values, name=f"numerical at {name}"))
+    second = [
+        gradient_array(values, name=f"analytical at {part.name}", shape=part.shape).reshape(-1)
+        for part, values in parts_like(analytical, structure, "analytical")
+    ]
+    return np.concatenate(first), np.concatenate(second)
 
 
 @dataclass(frozen=True)

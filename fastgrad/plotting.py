@@ -1,121 +1,13 @@
-"""Plots of results, with matplotlib (``pip install "fastgrad[plot]"``)."""
+"""Pictures of results, with matplotlib (``pip install "fastgrad[plot]"``).
 
-from typing import Any
+Each function draws into the axes given, or into a new figure of 600 x 420 pixels, and returns the axes. Colours are
+those of Okabe and Ito; what differs in colour differs in shape too.
+"""
 
-import numpy as np
+from fastgrad._plots.error import plot_error
+from fastgrad._plots.gradient import plot_gradient
+from fastgrad._plots.localisation import plot_localisation
+from fastgrad._plots.sweep import plot_sweep
+from fastgrad._plots.taylor import plot_taylor
 
-from fastgrad import EpsilonSweep
-
-# Okabe and Ito's colours, told apart with every kind of colour vision; lines also differ in dashes.
-_MEASURED, _ROUNDING, _TRUNCATION, _MARK = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-_PREDICTED, _ABSENT = "0.75", "0.45"
-
-
-def plot_sweep(sweep: EpsilonSweep, ax: Any = None) -> Any:
-    """Draw the relative error against epsilon, with the predicted curve, its two branches and the best epsilon.
-
-    Parameters
-    ----------
-    sweep : EpsilonSweep
-        Result of `fastgrad.sweep_epsilon`.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes, both logarithmic. Where E is zero, or was not measured, a mark at the lower edge says so.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-
-    Examples
-    --------
-    >>> import matplotlib; matplotlib.use("Agg")
-    >>> import numba, numpy as np, fastgrad
-    >>> from fastgrad.plotting import plot_sweep
-    >>> @numba.njit
-    ... def f(x):
-    ...     return np.exp(x).sum()
-    >>> sweep = fastgrad.sweep_epsilon(f, np.linspace(-1.0, 1.0, 20), lambda x: np.exp(x))
-    >>> ax = plot_sweep(sweep)
-    >>> ax.get_xlabel()
-    'epsilon'
-    >>> import matplotlib.pyplot; matplotlib.pyplot.close(ax.figure)
-    """
-    if ax is None:
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError as error:
-            raise ImportError('plots need matplotlib, which is missing: pip install "fastgrad[plot]".') from error
-        ax = plt.subplots(figsize=(6.0, 4.2), layout="constrained")[1]
-    ax.set(xscale="log", yscale="log", xlabel="epsilon", ylabel="relative error E")
-    _draw_law(sweep, ax)
-    _draw_measured(sweep, ax)
-    _draw_absent(sweep, ax)
-    _mark_level(sweep, ax)
-    _frame(sweep, ax)
-    ax.grid(color="0.9", linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.legend(frameon=False, fontsize=9)
-    return ax
-
-
-def _draw_law(sweep: EpsilonSweep, ax: Any) -> None:
-    epsilon = np.geomspace(sweep.epsilon[0], sweep.epsilon[-1], 200)
-    rounding, truncation = sweep.noise / epsilon, sweep.truncation * epsilon**2
-    if sweep.noise > 0.0 and sweep.truncation > 0.0:
-        ax.plot(epsilon, rounding + truncation, "-", color=_PREDICTED, linewidth=5.0, label="predicted, the sum of:")
-    if sweep.noise > 0.0:
-        ax.plot(epsilon, rounding, "--", color=_ROUNDING, linewidth=1.6, label="rounding, N / epsilon")
-    if sweep.truncation > 0.0:
-        ax.plot(epsilon, truncation, ":", color=_TRUNCATION, linewidth=2.2, label="truncation, T epsilon$^2$")
-
-
-def _draw_measured(sweep: EpsilonSweep, ax: Any) -> None:
-    bent = np.array([part.value == "kink" for part in sweep.parts])
-    drawn = sweep.relative_error > 0.0
-    for group, fill, label in (
-        (drawn & ~bent, "full", "measured E"),
-        (drawn & bent, "none", "measured, across a kink"),
-    ):
-        if group.any():
-            ax.plot(
-                sweep.epsilon[group], sweep.relative_error[group], "o",
-                color=_MEASURED, markersize=4.5, fillstyle=fill, label=label,
-            )  # fmt: skip
-
-
-def _draw_absent(sweep: EpsilonSweep, ax: Any) -> None:
-    """Logarithmic axes have no place for these."""
-    error = sweep.relative_error
-    for group, marker, label in ((error == 0.0, "v", "E = 0"), (np.isnan(error), "x", "not measured")):
-        if group.any():
-            height = np.full(np.count_nonzero(group), 0.025)
-            ax.plot(
-                sweep.epsilon[group], height, marker, color=_ABSENT, markersize=5.0,
-                transform=ax.get_xaxis_transform(), label=label,
-            )  # fmt: skip
-
-
-def _mark_level(sweep: EpsilonSweep, ax: Any) -> None:
-    """The floor if there is one, since any epsilon is as good there; otherwise the best epsilon."""
-    if np.isfinite(sweep.floor):
-        ax.axhline(
-            sweep.floor, color=_MARK, linewidth=1.2, linestyle="-.", zorder=1.5, label=f"floor {sweep.floor:.1e}"
-        )
-    elif sweep.smallest_error > 0.0:
-        ax.plot(
-            sweep.best_epsilon, sweep.smallest_error, "o", color=_MARK, fillstyle="none", markersize=11.0,
-            markeredgewidth=1.6, label=f"best epsilon {sweep.best_epsilon:.1e}",
-        )  # fmt: skip
-
-
-def _frame(sweep: EpsilonSweep, ax: Any) -> None:
-    """Room for the measured points and the predicted minimum, not for the far ends of the two branches."""
-    shown = np.concatenate([sweep.relative_error, [sweep.predicted_smallest_error]])
-    shown = shown[np.isfinite(shown) & (shown > 0.0)]
-    if shown.size:
-        ax.set_ylim(shown.min() / 5.0, min(shown.max() * 5.0, 3.0))
+__all__ = ["plot_error", "plot_gradient", "plot_localisation", "plot_sweep", "plot_taylor"]

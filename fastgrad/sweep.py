@@ -14,6 +14,7 @@ from fastgrad._budget import BudgetSpent
 from fastgrad._first import all_differences, replay_failure
 from fastgrad._inputs import Array, Point, point_array
 from fastgrad._judge.verdict import ROUNDING
+from fastgrad._nested import Nested
 from fastgrad._objective import Trial, prepare, try_objective
 from fastgrad._report import GradientCheck
 from fastgrad._schedule import Evaluator
@@ -32,8 +33,8 @@ _DECADES = {np.dtype(np.float64): (-12, -1), np.dtype(np.float32): (-7, 0)}
 
 def sweep_epsilon(
     f: Callable[..., float],
-    x: ArrayLike,
-    gradient: ArrayLike | Callable[..., ArrayLike],
+    x: ArrayLike | Nested,
+    gradient: ArrayLike | Nested | Callable[..., ArrayLike | Nested],
     epsilons: ArrayLike | None = None,
     *,
     args: tuple[Any, ...] = (),
@@ -51,7 +52,7 @@ def sweep_epsilon(
     f : function compiled with numba.njit
         Objective ``f(x, *args) -> float``, as for `check_gradient`.
     x : array_like of float32, float64 or integers, any shape
-        Where to look.
+        Where to look. Or named arrays, as for `check_gradient`.
     gradient : array_like shaped like x, or callable
         The analytical gradient, or a function ``(x, *args)`` that returns it.
     epsilons : array_like of positive numbers, optional
@@ -97,7 +98,7 @@ def sweep_epsilon(
     objective = prepare(f, point, args)
     trial = try_objective(objective, point)
     evaluator = Evaluator(objective, point, threads=threads, seconds=check.elapsed / check.evaluations)
-    analytical = check.analytical_grad.reshape(-1)
+    analytical = check.layout.flat(check.analytical_grad)
     curve = _measure(evaluator, wanted, analytical.astype(np.float64), trial.value)
     noise_at = _noise_of_gradients(evaluator, trial, analytical)
     if evaluator.budget.failure is not None:

@@ -30,6 +30,23 @@ def central_difference(f: Callable[..., float], x: ArrayLike, step: ArrayLike, a
     return gradient
 
 
+def central_jacobian(F: Callable[..., Any], x: ArrayLike, step: ArrayLike, args: tuple[Any, ...] = ()):
+    """`central_difference` of every value of F: a row for each of them and a column for each coordinate."""
+    x = np.asarray(x)
+    if not np.issubdtype(x.dtype, np.floating):
+        x = x.astype(np.float64)
+    steps = np.broadcast_to(np.asarray(step).astype(x.dtype), x.shape)
+    columns = []
+    for index in np.ndindex(x.shape):
+        forward, backward = x.copy(), x.copy()
+        forward[index] = x[index] + steps[index]
+        backward[index] = x[index] - steps[index]
+        distance = float(forward[index]) - float(backward[index])
+        above, below = (np.asarray(F(place, *args), dtype=np.float64).ravel() for place in (forward, backward))
+        columns.append((above - below) / distance)
+    return np.stack(columns, axis=1)
+
+
 def relative_error(numerical: ArrayLike, analytical: ArrayLike) -> float:
     """||numerical - analytical|| / (||numerical|| + ||analytical||).
 

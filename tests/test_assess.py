@@ -137,6 +137,34 @@ def test_automatic_steps_cost_the_tables_besides():
     assert 2 * 200 + 24 <= evaluator.evaluations <= 2 * 200 + 26 + 8  # a closer look or two
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_small_components_of_a_right_gradient_cost_little_more_than_the_rest(seed):
+    """Weights from 1 to 1e-5, so that noise asks for other steps in each; with f(x) twice, 2.2 n + 26 in all."""
+    n = 64
+    x, weights = points(n, seed) + 3.0, 10.0 ** np.random.default_rng(seed + 1).uniform(-5.0, 0.0, n)
+    right = 3.0 * weights * np.cos(3.0 * x) * np.exp(np.sin(3.0 * x))
+    found, evaluator = assess(lambda x: float((weights * np.exp(np.sin(3.0 * x))).sum()), x, right, step=None)
+    assert overall_verdict(found) is Verdict.MATCH
+    assert evaluator.evaluations + 2 <= 2.2 * n + 26
+
+
+def test_the_first_components_teach_the_rule_what_suits_the_others():
+    """f varies over 1 around x of 1e4: steps that suit the size of x reach far into its curvature."""
+    n = 200
+    x = 1e4 + points(n)
+    found, evaluator = assess(lambda x: float(np.exp(x - 1e4).sum()), x, np.exp(x - 1e4), step=None)
+    assert overall_verdict(found) is Verdict.MATCH
+    assert evaluator.evaluations <= 2 * n + 24 + 6 * 16 + 40
+
+
+@BOTH
+def test_no_step_is_sought_far_from_x(step):
+    """Noise hides what steps of the size of x can show; f may be another function further away."""
+    x = np.array([1e-4, -2e-4, 3e-4])
+    _, evaluator = assess(lambda x: float(x.sum()) + 1e-6 * uniform(x), x, np.ones(3), step=step)
+    assert max(np.abs(place - x).max() for place in evaluator.places) <= 1e-4
+
+
 def test_only_what_is_undecided_is_looked_at_closely():
     x = points(100)
     wrong = np.cos(x)
@@ -388,6 +416,21 @@ def test_noise_hides_no_gross_error(level, step):
         assert not (np.delete(found.verdict, 5) == MISMATCH).any()
         if level < 1e-6:
             assert found.verdict[5] == MISMATCH
+
+
+def test_errors_of_many_bars_are_found_in_noise():
+    """The best step in noise is the widest allowed, and no other confirms it unless one is sought."""
+    seen = 0
+    for seed in range(6):
+        x = points(30, seed)
+        wrong = np.cos(x)
+        wrong[::3] *= 1.5
+        found, _ = assess(lambda x, seed=seed: sines(x) + 1e-5 * uniform(x, seed), x, wrong, step=None)
+        clear = (np.abs(found.estimate - wrong) > 8.0 * found.bar) & (np.arange(30) % 3 == 0)
+        assert np.all(found.verdict[clear] == MISMATCH)
+        assert not (found.verdict[np.arange(30) % 3 > 0] == MISMATCH).any()
+        seen += np.count_nonzero(clear)
+    assert seen > 50
 
 
 def test_what_repeated_calls_show_is_the_least_noise():

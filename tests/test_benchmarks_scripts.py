@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,9 @@ from fastgrad import Verdict
 for package in ("mpmath", "scipy", "numdifftools", "jacobi"):
     pytest.importorskip(package)
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-markdown, peer_rules, random_suite, tables, verdict_study = (
+markdown, peer_rules, random_suite, tables, verdict_study, verdict_rates, sweep_rates = (
     importlib.import_module(f"benchmarks.{name}")
-    for name in ("markdown", "peer_rules", "random_suite", "tables", "verdict_study")
+    for name in ("markdown", "peer_rules", "random_suite", "tables", "verdict_study", "verdict_rates", "sweep_rates")
 )
 
 
@@ -106,6 +108,39 @@ def test_study_counts_and_finds_nothing_false_in_plain_problems():
     tally = verdict_study.study("plain", 1, "default", range(5), 1)
     assert tally.right[Verdict.MATCH] == 5 and tally.false_verdicts == []
     assert sum(tally.wrong.values()) == 5 and len(tally.evaluations) == 5
+
+
+def test_closer_looks_are_counted_and_the_check_is_the_same():
+    problem = random_suite.make_problem("scale", 32, 3)
+    plain = verdict_study.check(problem, problem.gradient, "default")
+    with verdict_study.counted_looks() as costs:
+        counted = verdict_study.check(problem, problem.gradient, "default")
+    assert counted.evaluations == plain.evaluations
+    assert costs and all(cost >= 2 for cost in costs.values())
+    assert sum(costs.values()) <= counted.evaluations - 2 * 32
+    with verdict_study.counted_looks() as costs:
+        pass
+    assert costs == {}
+
+
+def test_the_table_of_the_cheapest_check_counts():
+    tally = verdict_study.study("plain", 16, "default", range(4), 1)
+    (row,) = verdict_rates.cheap_table({16: tally}).splitlines()[2:]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:2] == ["16", "35"] and float(cells[2]) <= 35 and cells[4:6] == ["4", "0"] and cells[-1] == "0"
+    assert "wrong components" in verdict_rates.look_table({(16, "plain", "default"): tally})
+
+
+@pytest.mark.parametrize("kind", ["right", "wrong", "imprecise", "kinked"])
+def test_sweeps_are_asked_what_is_known(kind):
+    case = sweep_rates.make_case(kind, 1, 1)
+    asked = sweep_rates.judge(case)
+    assert asked["right or wrong"]
+    assert math.isnan(case.floor) == (kind in ("right", "kinked")) and math.isnan(case.kink) == (kind != "kinked")
+    # The right gradient of a smooth function entered as one with a floor, or with a kink, is found out.
+    if kind == "right":
+        other = replace(case, floor=0.1)
+        assert not sweep_rates.judge(other)["right or wrong"]
 
 
 def test_study_notices_false_verdicts():

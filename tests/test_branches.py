@@ -119,6 +119,19 @@ def test_the_two_parts_meet_at_the_best_epsilon():
     assert math.isnan(reading.floor)
 
 
+def test_a_level_that_truncation_cancels_at_one_epsilon_is_flat_all_the_same():
+    """A gradient off by less than rtol: its error and truncation have opposite signs, and meet."""
+    law = Branches(1e-17, 0.1)
+    error = law.noise / EPSILON + np.abs(1e-7 - law.truncation * EPSILON**2)
+    crossing = int(np.argmin(np.abs(law.truncation * EPSILON**2 - 1e-7)))
+    error[crossing] = 1e-9
+    assert read(error, law).floor == pytest.approx(1e-7, rel=0.2)
+    # The same dip where truncation is far below the level shows that there is no level.
+    elsewhere = np.maximum(law.at(EPSILON), 1e-7)
+    elsewhere[int(np.argmin(np.abs(EPSILON - 1e-7)))] = 1e-9
+    assert math.isnan(read(elsewhere, law).floor)
+
+
 @pytest.mark.parametrize("level", [1.0, 1e-3, 1e-8])
 def test_a_level_that_the_law_does_not_explain_is_flat(level):
     law = Branches(1e-16, 0.1)

@@ -66,6 +66,10 @@ def folder(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
+class GradientCheck(SimpleNamespace):
+    """Stands for one."""
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """Replaces the check by one that records what it was asked; set `.verdict` and `.data` to what it finds."""
@@ -73,7 +77,7 @@ def asked(monkeypatch):
 
     def check_gradient(f, x, gradient, epsilon=None, **options):
         record.f, record.x, record.gradient, record.epsilon, record.options = f, x, gradient, epsilon, options
-        return SimpleNamespace(verdict=record.verdict, to_dict=lambda: record.data)
+        return GradientCheck(verdict=record.verdict, to_dict=lambda: record.data)
 
     monkeypatch.setattr(fastgrad, "check_gradient", check_gradient)
     return record

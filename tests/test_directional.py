@@ -10,11 +10,14 @@ import numba as nb
 import numpy as np
 import problems
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from naive import norm
 
 from fastgrad import Verdict
+from fastgrad._budget import Budget
 from fastgrad._compiled import direction_kernels as kernels
-from fastgrad._inputs import point_array
+from fastgrad._inputs import analytical_gradient, point_array
 from fastgrad._judge.grid import scramble
 from fastgrad._large import probes as probes
 from fastgrad._large.directions import measure
@@ -24,9 +27,10 @@ from fastgrad._large.probes import Prober, Scaling, chunk_borders, key_of
 from fastgrad._objective import prepare
 from fastgrad.cli import main
 from fastgrad.directional import check_directional
+from fastgrad.gradient import check_gradient
 
-N = 6 * kernels.CHUNK + 100
-MASK = (1 << 64) - 1
+N = 6 * 1024 + 100
+MASK, MASK_32 = (1 << 64) - 1, (1 << 32) - 1
 
 
 def rosenbrock(n: int = N, seed: int = 0):
@@ -36,7 +40,7 @@ def rosenbrock(n: int = N, seed: int = 0):
 
 def prober(x, analytical, f=problems.rosenbrock_f, threads=1, limit=None):
     point = point_array(x)
-    return Prober(prepare(f, point, ()), point, analytical, threads=threads, limit=limit)
+    return Prober(prepare(f, point, ()), point, analytical, threads=threads, budget=Budget(evaluations=limit))
 
 
 def scaling(x, borders=((0, 5000), (5000, N)), typical=0.9, cutoff=0.9):
@@ -47,18 +51,24 @@ def scaling(x, borders=((0, 5000), (5000, N)), typical=0.9, cutoff=0.9):
 # ------------------------------------------------------------------------------------------ directions, from a hash
 
 
-def slow_weight(key: int, i: int) -> float:
+def slow_weight(key: int, chunk: int, place: int) -> float:
     """The weight as its definition says, in Python integers."""
-    bits = scramble((key + i * 0x9E3779B97F4A7C15) & MASK) >> 32
-    u = (bits - (1 << 32) if bits >= 1 << 31 else bits) / 2**31
+    seeds = scramble((key + chunk * 0x9E3779B97F4A7C15) & MASK)
+    first, second = seeds & MASK_32, seeds >> 32
+    h = (place * 0x9E3779B9 + first) & MASK_32
+    h = ((h ^ h >> 16) * 0x7FEB352D + second) & MASK_32
+    h = ((h ^ h >> 15) * 0x846CA68B) & MASK_32
+    h ^= h >> 16
+    u = (h - (1 << 32) if h >= 1 << 31 else h) / 2**31
     return (math.copysign(0.5, u) + u) / math.sqrt(13.0 / 12.0)
 
 
 def test_components_are_those_of_the_definition():
     x = np.array([2.0, -0.5, 0.0, 1.0])
-    found = scaling(x, borders=((0, 4),)).components(key_of(7, 1), np.arange(4))
+    found = scaling(x, borders=((0, 3), (3, 4))).components(key_of(7, 1), np.arange(4))
     scale = [2.0, 0.9, 0.9, 1.0]
-    expected = [s * slow_weight(key_of(7, 1), i) for i, s in enumerate(scale)]
+    places = [(0, 0), (0, 1), (0, 2), (1, 0)]
+    expected = [s * slow_weight(key_of(7, 1), *place) for s, place in zip(scale, places, strict=True)]
     np.testing.assert_allclose(found, expected, rtol=1e-15)
 
 
@@ -71,6 +81,57 @@ def test_weights_have_the_moments_of_a_sign_times_a_uniform_size():
     assert abs(w.mean()) < 0.01 and abs((w**2).mean() - 1.0) < 0.005
     assert abs((w * other).mean()) < 0.01  # another key is another direction
     assert abs((w[1:] * w[:-1]).mean()) < 0.01
+
+
+def many_weights(key: int, n: int = 1 << 18):
+    start = chunk_borders([(0, n)])
+    ones = Scaling("test", np.ones(n), start, np.ones(start.size - 1), np.zeros(start.size - 1))
+    return ones.components(key_of(key), np.arange(n))
+
+
+def test_every_place_of_a_chunk_has_unbiased_signs_and_sizes():
+    w = np.stack([many_weights(key) for key in range(4)]).reshape(-1, kernels.CHUNK)  # 512 chunks, each place in all
+    deviation = 1.0 / math.sqrt(w.shape[0])
+    assert np.abs(np.sign(w).mean(axis=0)).max() < 5.0 * deviation
+    assert np.abs((w**2).mean(axis=0) - 1.0).max() < 5.0 * deviation * (w**2).std()
+    assert np.abs(np.sign(w).mean(axis=1)).max() < 5.0 / math.sqrt(kernels.CHUNK)  # and within each chunk
+
+
+def test_weights_of_two_directions_and_of_neighbours_are_uncorrelated():
+    first, second = many_weights(1), many_weights(2)
+    limit = 5.0 / math.sqrt(first.size)
+    for lag in (1, 2, 3, 7, 64, 1000, kernels.CHUNK):
+        assert abs((first[lag:] * first[:-lag]).mean()) < limit
+        assert abs((first[lag:] * second[:-lag]).mean()) < limit
+    assert abs((first * second).mean()) < limit
+    assert abs((np.abs(first) * np.sign(second)).mean()) < limit * 1.1
+
+
+def test_sizes_are_uniform_and_independent_of_the_sign():
+    u = np.abs(many_weights(3)) * math.sqrt(13.0 / 12.0) - 0.5
+    for part in (u, u[many_weights(3) > 0]):
+        counts = np.histogram(part, bins=64, range=(0.0, 1.0))[0]
+        expected = part.size / 64
+        assert ((counts - expected) ** 2 / expected).sum() < 63 + 5 * math.sqrt(2 * 63)
+
+
+@given(seed=st.integers(0, 1 << 62), place=st.integers(0, 5000), shape=st.integers(1, 5000))
+@settings(derandomize=True, max_examples=30, deadline=None)
+def test_a_weight_does_not_depend_on_who_asks(seed, place, shape):
+    """Components alone, in a batch, and as a pass writes them are the same."""
+    n = max(place + 1, shape)
+    x = np.ones(n)
+    s = scaling(x, borders=((0, n),))
+    p = prober(x, np.zeros(n), threads=1)
+    p.pairs(s, [seed], np.array([0.5]), [(place, place + 1)])
+    alone = s.components(seed, np.array([place]))[0]
+    assert s.components(seed, np.arange(n))[place] == alone
+    points = np.tile(x, (2, 1))
+    start = s.start
+    partial = np.zeros((start.size - 1, 2))
+    span = (0, n, 0.0, 0.0)
+    kernels.displace_serial(*points, x, np.zeros(n), s.arrays, span, np.uint64(seed), 0.5, partial)
+    assert points[0, place] == 1.0 + 0.5 * alone and points[1, place] == 1.0 - 0.5 * alone
 
 
 def test_keys_differ_by_seed_and_purpose():
@@ -103,17 +164,21 @@ def test_the_points_of_a_pass_are_restored():
     x, g = rosenbrock()
     p = prober(x, g, threads=min(2, nb.config.NUMBA_NUM_THREADS))
     p.pairs(scaling(x), [1, 2, 3], np.full(3, 1e-3), [(0, N), (0, 10), (5000, 6000)])
-    assert (p._rows[:, :N] == x).all()
+    p.require_intact()
+    assert (p._points[:, :, :N] == x).all()
 
 
 @pytest.mark.skipif(nb.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
-@pytest.mark.parametrize("limit_of_rows", [1 << 40, 0])  # lanes with a point each; threads within each pass
-def test_values_and_sums_are_the_same_to_the_bit_for_any_threads(monkeypatch, limit_of_rows):
-    x, g = rosenbrock()
+@pytest.mark.parametrize("limit_of_points", [1 << 40, 0])  # lanes with two points each; threads within each pass
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_values_and_sums_are_the_same_to_the_bit_for_any_threads(monkeypatch, limit_of_points, dtype):
+    x, g = (a.astype(dtype) for a in rosenbrock(20_000))
     keys, steps = [key_of(0, k) for k in range(5)], np.full(5, 1e-4)
-    one = prober(x, g, threads=1).pairs(scaling(x), keys, steps)
-    monkeypatch.setattr(probes, "_MOST_BYTES_OF_ROWS", limit_of_rows)
-    two = prober(x, g, threads=2).pairs(scaling(x), keys, steps)
+    s = scaling(x, borders=((0, 5000), (5000, 20_000)))
+    spans = [(0, 20_000), (0, 20_000), (100, 101), (4000, 9000), (0, 20_000)]
+    one = prober(x, g, threads=1).pairs(s, keys, steps, spans)
+    monkeypatch.setattr(probes, "_MOST_BYTES_OF_POINTS", limit_of_points)
+    two = prober(x, g, threads=2).pairs(s, keys, steps, spans)
     for name in ("above", "below", "product", "square"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 
@@ -126,8 +191,7 @@ def test_sums_do_not_lose_what_cancels():
     ones = Scaling("test", x, start, np.ones(start.size - 1), np.zeros(start.size - 1))
     pair = prober(x, a).pairs(ones, [5], np.array([0.25]))
     w = ones.components(5, np.arange(N))
-    v = 2.0 * ((x - 0.25 * w) - x)
-    assert pair.product[0] == pytest.approx(-math.fsum(a * v), abs=2.0)
+    assert pair.product[0] == pytest.approx(math.fsum(a * ((x + 0.25 * w) - (x - 0.25 * w))), abs=2.0)
 
 
 # ---------------------------------------------------------------------------------------------- arithmetic of bars
@@ -359,6 +423,165 @@ def test_the_command_line_runs_it(tmp_path, capsys):
     names = [f"{tmp_path}/model.py:{name}" for name in ("f", "gradient")]
     assert main(["directional", *names, "--at", f"{tmp_path}/x.npy", "--seed", "3"]) == 1
     assert "x[7]" in capsys.readouterr().out
+
+
+def test_check_hands_over_with_an_option(tmp_path, capsys):
+    (tmp_path / "model.py").write_text(MODEL)
+    np.save(tmp_path / "x.npy", np.linspace(1.0, 2.0, 500))
+    names = [f"{tmp_path}/model.py:{name}" for name in ("f", "gradient")]
+    command = ["check", *names, "--at", f"{tmp_path}/x.npy", "--directional"]
+    assert main(command) == 1
+    shown = capsys.readouterr().out
+    assert "x[7]" in shown and "directions" in shown
+    assert main([*command, "--epsilon", "1e-6"]) == 2
+    assert "--epsilon is given together with --directional" in capsys.readouterr().err
+
+
+def test_a_componentwise_report_says_what_directions_would_take():
+    x, g = rosenbrock(6000)
+    large = str(check_gradient(problems.rosenbrock_f, x, g, threads=1))
+    assert "check_directional would take about 130 evaluations" in large
+    assert "check_directional" not in str(check_gradient(problems.rosenbrock_f, x[:100], g[:100], threads=1))
+
+
+# ---------------------------------------------------------------------------------------- limits and interruptions
+
+
+class Interrupted:
+    """A launch that raises KeyboardInterrupt after so many calls, as Ctrl-C does between two of them."""
+
+    def __init__(self, monkeypatch, calls: int) -> None:
+        self.left, self.launch = calls, Prober._launch
+        monkeypatch.setattr(Prober, "_launch", lambda *arguments: self(*arguments))
+
+    def __call__(self, *arguments):
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return self.launch(*arguments)
+
+
+@pytest.mark.parametrize("calls", [0, 2, 4])
+def test_ctrl_c_during_the_directions_leaves_what_was_seen(monkeypatch, calls):
+    Interrupted(monkeypatch, calls)
+    x, g = rosenbrock(1000)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        check_directional(problems.rosenbrock_f, x, g, threads=1)
+    result = caught.value.result
+    assert result.verdict is Verdict.INCONCLUSIVE and "interrupted" in result.reason
+    assert str(result) and json.dumps(result.to_dict())
+
+
+def test_ctrl_c_during_the_location_keeps_the_mismatch_and_what_was_found(monkeypatch):
+    x, g = rosenbrock()
+    g[np.random.default_rng(0).choice(N, 60, replace=False)] *= 1.5
+    full = check_directional(problems.rosenbrock_f, x, g, threads=1)
+    Interrupted(monkeypatch, 200)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        check_directional(problems.rosenbrock_f, x, g, threads=1)
+    result = caught.value.result
+    assert result.verdict is Verdict.MISMATCH and "Ctrl-C" in result.reason + str(result.unexplained)
+    assert {row.name for row in result.components} <= {row.name for row in full.components}
+    assert result.evaluations < full.evaluations
+
+
+def test_a_time_limit_ends_it_without_a_claim():
+    x, g = rosenbrock()
+    right = check_directional(problems.rosenbrock_f, x, g, time_limit=1e-9, threads=1)
+    assert right.verdict is Verdict.INCONCLUSIVE and "time limit" in right.reason
+    assert right.evaluations <= 4
+    assert check_directional(problems.rosenbrock_f, x, g, time_limit=60.0, threads=1).verdict is Verdict.MATCH
+
+
+# --------------------------------------------------------------------------------------------- gradients with a past
+
+
+def test_a_gradient_in_a_buffer_that_is_written_again_is_read_in_time():
+    x, g = rosenbrock(2000)
+    buffer = np.empty_like(x)
+
+    def gradient(point):
+        buffer[:] = problems.rosenbrock_gradient(point)
+        return buffer
+
+    assert check_directional(problems.rosenbrock_f, x, gradient, threads=1).verdict is Verdict.MATCH
+    point = point_array(x)
+    kept = analytical_gradient(gradient, point, ())
+    gradient(2.0 * x)
+    np.testing.assert_array_equal(kept, g)
+
+
+def test_a_stale_gradient_is_named():
+    x, _ = rosenbrock(2000)
+    kept = problems.rosenbrock_gradient(1.01 * x)
+    result = check_directional(problems.rosenbrock_f, x, lambda point: kept, threads=1)
+    assert result.verdict is Verdict.MISMATCH
+    assert "stale" in [cause.kind for cause in result.causes] and "another x" in str(result)
+
+
+def test_a_gradient_that_keeps_a_state_is_named():
+    x, _ = rosenbrock(2000)
+    calls = []
+
+    def gradient(point):
+        calls.append(1)
+        return problems.rosenbrock_gradient(point) * (1.0 + len(calls))  # a sum that is never reset
+
+    result = check_directional(problems.rosenbrock_f, x, gradient, threads=1)
+    assert result.verdict is Verdict.MISMATCH and "stateful" in [cause.kind for cause in result.causes]
+
+
+# ------------------------------------------------------------------------------------------- zeros of x, and kinks
+
+
+@nb.njit
+def kinked_f(x):
+    """Smooth, besides |x_i| in every tenth coordinate."""
+    total = 0.0
+    for i in range(x.size):
+        total += np.cos(x[i]) + (abs(x[i]) if i % 10 == 0 else 0.0)
+    return total
+
+
+def kinked(zeros: int, n: int = 1000):
+    x = np.random.default_rng(0).uniform(0.5, 1.5, n)
+    x[: 10 * zeros : 10] = 0.0
+    g = -np.sin(x)
+    g[::10] += 1.0  # at zero the slope to the right
+    return x, g
+
+
+def test_zeros_at_kinks_are_held_and_the_rest_is_checked():
+    x, g = kinked(5)
+    result = check_directional(kinked_f, x, g, threads=1)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "kink at 5 of 5 looked at, for instance x[0]" in result.reason and "directions agree" in result.reason
+    g[555] *= 1.1
+    wrong = check_directional(kinked_f, x, g, threads=1)
+    assert wrong.verdict is Verdict.MISMATCH and [row.name for row in wrong.components] == ["x[555]"]
+
+
+def test_a_slope_beyond_both_sides_of_a_zero_is_told():
+    x, g = kinked(5)
+    g[20] = 3.0
+    result = check_directional(kinked_f, x, g, threads=1)
+    assert result.verdict is Verdict.INCONCLUSIVE  # as in check_gradient: f has no derivative there
+    assert "x[20] = 0 is one where the gradient given, 3, lies outside the slopes" in result.reason
+
+
+def test_a_wrong_component_at_a_zero_is_found_beside_kinks():
+    x, g = kinked(5)
+    x[[3, 77]] = 0.0
+    g[[3, 77]] = 0.0, 0.5
+    result = check_directional(kinked_f, x, g, threads=1)
+    assert result.verdict is Verdict.MISMATCH and [row.name for row in result.components] == ["x[77]"]
+
+
+def test_zeros_without_a_kink_are_like_others():
+    x, _ = rosenbrock(2000)
+    x[::3] = 0.0
+    result = check_directional(problems.rosenbrock_f, x, problems.rosenbrock_gradient(x), threads=1)
+    assert result.verdict is Verdict.MATCH
 
 
 @pytest.mark.parametrize(

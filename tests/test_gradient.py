@@ -284,6 +284,41 @@ def test_a_stationary_point_is_inconclusive(epsilon):
     assert result.relative_error == 0.0
 
 
+@nb.njit
+def writes_where_x_moved(x):
+    if x[0] != 0.5:
+        x[1] = 7.0
+    return np.float64(x[0] * x[0] + x[1] * x[1])
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_f_that_writes_to_x_is_noticed_in_whichever_precision_it_runs(dtype, epsilon):
+    """For a float32 x the verdict, and every automatic step, comes from f in float64."""
+    x = np.array([0.5, 0.25], dtype)
+    with pytest.raises(ValueError, match="f writes to x"):
+        check_gradient(writes_where_x_moved, x, 2 * x, epsilon)
+
+
+@nb.njit
+def defined_along_the_axes(x):
+    """NaN where more than one coordinate has moved from 1."""
+    total, moved = 0.0, 0
+    for value in x:
+        total += value
+        moved += value != 1.0
+    return total * total if moved < 2 else np.nan
+
+
+@BOTH
+def test_noise_that_cannot_be_measured_is_the_reason_given(epsilon):
+    result = check_gradient(defined_along_the_axes, np.ones(3), np.full(3, 6.0), epsilon)
+    assert result.verdict is INCONCLUSIVE
+    assert result.reason.startswith("the noise of f could not be measured: f is not finite around x")
+    assert not (result.flags & Flag.NO_ROOM).any()
+    assert check_gradient(defined_along_the_axes, np.ones(3), np.full(3, 6.0), epsilon, noise=1e-15).verdict is MATCH
+
+
 @BOTH
 def test_a_staircase(epsilon):
     x = np.array([1.50032, 2.71828])

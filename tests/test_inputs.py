@@ -218,7 +218,7 @@ BAD_STEPS = {
     "text": ("1e-7", TypeError, NOT_STEPS),
     "with None": ([1e-7, None], TypeError, NOT_STEPS),
     "ragged": ([1e-7, [1e-7]], TypeError, NOT_STEPS),
-    "mapping": ({0: 1e-7}, TypeError, NOT_STEPS),
+    "mapping": ({0: 1e-7}, TypeError, "epsilon has named parts, but x is an array; need both of one kind"),
     "beyond float": (10**400, TypeError, NOT_STEPS),
     "rule of another shape": (lambda x: np.full(3, 1e-7), ValueError, r"epsilon has shape \(3,\); need "),
     "rule with a zero": (lambda x: 0.0 * x, ValueError, rf"epsilon is 0\.0 at x\[0\]; {NOT_POSITIVE}"),

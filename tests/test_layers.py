@@ -26,11 +26,35 @@ class Layer:
 LAYERS = (
     Layer(
         "compiled code",
-        ("_compiled.jit", "_compiled.bridge", "_compiled.kernels", "_compiled.direction_kernels", "_compiled.repeated"),
+        (
+            "_compiled.jit",
+            "_compiled.bridge",
+            "_compiled.kernels",
+            "_compiled.direction_kernels",
+            "_compiled.vector_kernels",
+            "_compiled.entry_kernels",
+            "_compiled.coloring_kernels",
+            "_compiled.repeated",
+        ),
     ),
     Layer("threads", ("_threads",)),
+    Layer("HTML", ("_html",)),
     # Arithmetic on what was measured: pure NumPy, evaluates nothing.
-    Layer("judge", ("_judge.grid", "_judge.noise", "_judge.verdict", "_judge.levels", "_judge.refine")),
+    Layer(
+        "judge",
+        (
+            "_judge.grid",
+            "_judge.noise",
+            "_judge.verdict",
+            "_judge.confirm",
+            "_judge.plain",
+            "_judge.levels",
+            "_judge.search",
+            "_judge.refine",
+            "_judge.row_noise",
+            "_judge.rows",
+        ),
+    ),
     Layer("causes", ("_causes.numbers", "_causes.evidence", "_causes.laws", "_causes.places", "_causes.cause")),
     Layer("branches", ("_sweep.branches",)),
     Layer(
@@ -45,53 +69,153 @@ LAYERS = (
         ),
         ("judge",),
     ),
+    Layer("remainders", ("_along.claim", "_taylor.order", "_taylor.rows", "_taylor.curvature"), ("judge",)),
     # What may come in, and how f is evaluated.
     Layer("foreign functions", ("_pointers", "foreign"), ("threads",)),
     Layer(
         "gates",
-        ("_inputs", "_large.directional_inputs", "_objective"),
-        ("compiled code", "threads", "foreign functions"),
+        (
+            "_nested",
+            "_inputs",
+            "_refusals",
+            "_prepared",
+            "_objective",
+            "_vector_objective",
+            "_vector_trial",
+            "_large.directional_inputs",
+        ),
+        ("compiled code", "threads", "causes", "foreign functions"),
     ),
     Layer("steps", ("steps",), ("gates",)),
     Layer("metric", ("metric",), ("compiled code", "threads", "gates")),
     Layer(
         "schedule",
-        ("_budget", "_journal", "_selection", "_schedule", "_remote"),
+        ("_budget", "_journal", "_selection", "_schedule", "_vector_schedule", "_remote"),
         ("compiled code", "threads", "gates"),
     ),
+    Layer("patterns", ("_sparse.pattern",), ("compiled code",)),
     Layer("first differences", ("_first",), ("compiled code", "gates", "schedule")),
     Layer(
         "probes",
-        ("_large.probes", "_large.detect", "_large.samples", "_large.scales", "_large.line"),
+        (
+            *("_large.probes", "_large.detect", "_large.samples", "_large.scales", "_large.zeros", "_large.history"),
+            *("_large.line",),
+        ),
         ("compiled code", "threads", "judge", "causes", "directions", "gates", "schedule"),
     ),
     # What is made of it.
-    Layer("assessment", ("_assess", "_reason"), ("judge", "schedule", "first differences")),
+    Layer("assessment", ("_noise_tables", "_assess", "_reason"), ("judge", "schedule", "first differences")),
     Layer(
         "search",
         ("_large.arbiter", "_large.locate", "_large.explain", "_large.investigate", "_large.ruling"),
         ("judge", "causes", "directions", "schedule", "probes"),
     ),
-    Layer("report", ("_report", "_layout"), ("judge", "causes", "gates", "metric")),
+    Layer(
+        "slopes",
+        ("_taylor.inputs", "_along.directions", "_along.slope", "_along.doubt", "_complex_step"),
+        ("judge", "causes", "remainders", "gates", "steps", "schedule", "probes", "assessment"),
+    ),
+    Layer("Taylor report", ("_taylor.report", "_taylor.ruling"), ("HTML", "judge", "remainders", "slopes")),
+    Layer("report", ("_layout", "_report"), ("HTML", "judge", "causes", "gates", "metric")),
     Layer(
         "result",
         ("_result",),
         ("judge", "causes", "gates", "metric", "schedule", "first differences", "assessment", "report"),
     ),
-    Layer("sweep report", ("_sweep.reason", "_sweep.report"), ("judge", "branches", "metric", "report")),
+    Layer("sweep report", ("_sweep.reason", "_sweep.report"), ("HTML", "judge", "branches", "metric", "report")),
     Layer(
         "directional reports",
         ("_large.directional_report", "_large.line_report"),
-        ("judge", "causes", "probes", "report"),
+        ("HTML", "judge", "causes", "probes", "report"),
+    ),
+    Layer(
+        "course of a directional check",
+        ("_large.outcome", "_large.course", "_large.line_causes", "_large.line_course"),
+        ("judge", "causes", "directions", "gates", "schedule", "probes", "search", "report", "directional reports"),
+    ),
+    Layer(
+        "Jacobians",
+        (
+            *("_jacobian.symmetry", "_jacobian.inputs", "_jacobian.differences", "_jacobian.noise", "_jacobian.talks"),
+            *(
+                "_jacobian.assessment",
+                "_jacobian.screen",
+                "_jacobian.looks",
+                "_jacobian.assess",
+                "_jacobian.reason",
+                "_jacobian.causes",
+                "_jacobian.report",
+                "_jacobian.result",
+            ),
+            "_jacobian.check",
+        ),
+        (
+            *("HTML", "compiled code", "threads", "judge", "causes", "gates", "steps", "metric", "schedule"),
+            *("patterns", "first differences", "assessment", "report"),
+        ),
+    ),
+    Layer(
+        "sparse Jacobians",
+        (
+            *(
+                "_sparse.coloring",
+                "_sparse.probe",
+                "_sparse.outside",
+                "_sparse.alarms",
+                "_sparse.extend",
+                "_sparse.course",
+            ),
+            *("_sparse.report", "_sparse.causes", "_sparse.result", "_sparse.check", "_sparse.terms"),
+        ),
+        (
+            *(
+                "HTML",
+                "compiled code",
+                "judge",
+                "causes",
+                "directions",
+                "gates",
+                "steps",
+                "metric",
+                "schedule",
+                "patterns",
+            ),
+            *("first differences", "assessment", "report", "Jacobians"),
+        ),
+    ),
+    Layer(
+        "products",
+        (
+            *("_products.inputs", "_products.tangent", "_products.adjoint", "_products.report", "_products.assemble"),
+            *("_products.session", "_products.blame", "_products.pairs"),
+        ),
+        (
+            *("judge", "causes", "remainders", "gates", "schedule", "probes", "assessment", "slopes", "HTML"),
+            *("report", "Jacobians"),
+        ),
     ),
     # One public family of checks in each module.
     Layer(
         "checks",
-        ("gradient", "sweep", "checker", "embedded", "directional", "line_integral"),
         (
-            *("compiled code", "judge", "causes", "branches", "directions", "gates", "steps", "metric"),
-            *("schedule", "first differences", "probes", "assessment", "search"),
-            *("report", "result", "sweep report", "directional reports"),
+            "parameters",
+            "gradient",
+            "sweep",
+            "checker",
+            "embedded",
+            "directional",
+            "line_integral",
+            "taylor",
+            "jacobian",
+            "hessian",
+            *("jvp", "hvp", "vjp"),
+            *("sparsity", "separable"),
+        ),
+        (
+            *("compiled code", "judge", "causes", "branches", "gates", "steps", "metric"),
+            *("schedule", "first differences", "probes", "assessment"),
+            *("report", "result", "sweep report", "directional reports", "course of a directional check"),
+            *("remainders", "slopes", "Taylor report", "patterns", "Jacobians", "sparse Jacobians", "products"),
         ),
     ),
     # The public names, and the modules that are users of the package like any other.
@@ -100,16 +224,29 @@ LAYERS = (
         ("__init__",),
         (
             *("judge", "causes", "foreign functions", "steps", "metric"),
-            *("report", "sweep report", "directional reports", "checks"),
+            *("report", "sweep report", "directional reports", "Taylor report", "Jacobians", "sparse Jacobians"),
+            *("products", "checks"),
         ),
     ),
-    Layer("users", ("plotting", "_user_files", "_commands", "cli", "__main__"), ("public names",)),
+    Layer(
+        "users",
+        (
+            *("_plots.style", "_plots.error", "_plots.gradient", "_plots.localisation", "_plots.sweep"),
+            *("_plots.taylor", "plotting", "_pictures", "_json", "testing", "_pytest_plugin"),
+            *("_terminal", "_user_files", "_commands.shared", "_commands.directional", "_commands.check"),
+            *("_commands.sweep", "_commands.taylor", "_commands.jacobian", "_commands.parser", "cli", "__main__"),
+        ),
+        ("HTML", "public names"),
+    ),
 )
 
 NUMBA_IS_FOR = {
     *(module for layer in LAYERS if layer.name in ("compiled code", "threads") for module in layer.modules),
-    *("_objective", "foreign", "_pointers", "embedded"),  # kinds of functions, and functions made for the user's own
+    # Kinds of functions, and functions made for the user's own.
+    *("_prepared", "_objective", "_vector_objective", "_refusals", "foreign", "_pointers", "embedded", "parameters"),
 }
+
+PYTEST_IS_FOR = {"_pytest_plugin"}  # which pytest imports
 
 PACKAGE = Path(fastgrad.__file__).parent
 
@@ -220,6 +357,7 @@ def test_libraries_are_numpy_and_numba_where_it_belongs(module):
     tree = ast.parse(sources()[module])
     compiler = {"numba", "llvmlite"}
     allowed = {"numpy"} | (compiler if module in NUMBA_IS_FOR else set())
+    allowed |= {"pytest"} if module in PYTEST_IS_FOR else set()
     # Optional libraries are imported by the functions that use them.
     assert libraries(tree.body) <= allowed
     if module not in NUMBA_IS_FOR:

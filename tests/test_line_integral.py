@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numba as nb
 import numpy as np
@@ -146,3 +147,123 @@ def test_a_report_fits_the_terminal_and_json():
 def test_an_array_is_refused():
     with pytest.raises(TypeError, match="need a function of"):
         check_line_integral(problems.sphere_f, np.ones(3), np.ones(3))
+
+
+# ------------------------------------------------------------------------------------- causes, limits, and threads
+
+
+CHANGES = {
+    "factor": (lambda g, x: 2.0 * g, "factor"),
+    "sign": (lambda g, x: -g, "sign"),
+    "no regulariser": (lambda g, x: g - 3.0 * x, "proportional to x"),
+    "constant": (lambda g, x: g + 0.25, "constant"),
+}
+
+
+def with_blocks(change, block=slice(None)):
+    """Rosenbrock, whose gradient goes wrong in a block."""
+
+    def gradient(x):
+        g = problems.rosenbrock_gradient(x)
+        g[block] = change(g[block], x[block])
+        return g
+
+    return gradient
+
+
+@pytest.mark.parametrize("bug", CHANGES)
+def test_a_law_of_the_whole_gradient_is_named_from_the_segments(bug):
+    change, kind = CHANGES[bug]
+    x = 1.0 + 0.3 * np.random.default_rng(0).normal(size=2000)
+    result = check_line_integral(problems.rosenbrock_f, x, with_blocks(change), constants={"lam": 3.0})
+    assert result.verdict is Verdict.MISMATCH
+    assert [cause.kind for cause in result.causes] == [kind]
+    assert ("lam" in result.causes[0].sentence) == (bug == "no regulariser")
+    assert "Cause: " in str(result) and result.evaluations < 80
+
+
+@pytest.mark.parametrize("bug", CHANGES)
+def test_a_law_of_a_block_is_named_with_the_block(bug):
+    change, kind = CHANGES[bug]
+    x = 1.0 + 0.3 * np.random.default_rng(0).normal(size=3000)
+    blocks = {"first": 1000, "W": (50, 10), "last": 1500}
+    gradient = with_blocks(change, slice(1000, 1500))
+    result = check_line_integral(problems.rosenbrock_f, x, gradient, blocks=blocks)
+    assert result.blocks == ("W",)
+    assert [(cause.kind, cause.block) for cause in result.causes] == [(kind, "W")]
+    assert "W" in result.causes[0].sentence
+
+
+def test_errors_without_a_law_get_no_name():
+    x = 1.0 + 0.3 * np.random.default_rng(0).normal(size=2000)
+    factors = 1.0 + 0.3 * np.random.default_rng(1).normal(size=2000)
+    result = check_line_integral(problems.rosenbrock_f, x, with_blocks(lambda g, x: factors * g))
+    assert result.verdict is Verdict.MISMATCH and result.causes == ()
+    tiny = check_line_integral(problems.rosenbrock_f, x, with_blocks(lambda g, x: (1.0 + 1e-9) * g))
+    assert tiny.verdict is Verdict.MISMATCH and tiny.causes == ()
+
+
+def test_a_stale_gradient_is_named_and_a_reused_buffer_is_not():
+    x = 1.0 + 0.3 * np.random.default_rng(0).normal(size=500)
+    buffer = np.empty_like(x)
+
+    def reused(point):
+        buffer[:] = problems.rosenbrock_gradient(point)
+        return buffer
+
+    for place in (1.0, 1.01):  # right at x and nowhere else; and nowhere near
+        kept = problems.rosenbrock_gradient(place * x)
+        stale = check_line_integral(problems.rosenbrock_f, x, lambda point, kept=kept: kept)
+        assert stale.verdict is not Verdict.MATCH
+        assert [cause.kind for cause in stale.causes] == ["stale"] and "another x" in str(stale)
+    assert check_line_integral(problems.rosenbrock_f, x, reused).verdict is Verdict.MATCH
+
+
+def test_no_result_depends_on_the_threads():
+    x = 1.0 + 0.3 * np.random.default_rng(0).normal(size=500)
+    gradient = with_blocks(lambda g, x: g * (1.0 + 1e-7 * x))
+    results = [check_line_integral(problems.rosenbrock_f, x, gradient, threads=k) for k in (1, 3)]
+    first, second = (replace(result, elapsed=0.0).to_dict() for result in results)
+    assert first == second
+    with pytest.raises(ValueError, match="threads is 0; need 1 or more"):
+        check_line_integral(problems.rosenbrock_f, x, gradient, threads=0)
+
+
+def interrupted_after(calls, change=lambda g: g):
+    """A gradient that is interrupted as Ctrl-C does it, at a later call."""
+    left = [calls]
+
+    def gradient(x):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return change(problems.rosenbrock_gradient(x))
+
+    return gradient
+
+
+@pytest.mark.parametrize("calls", [0, 5, 40])
+def test_ctrl_c_leaves_what_was_seen(calls):
+    x = 1.0 + 0.3 * np.random.default_rng(0).normal(size=100)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        check_line_integral(problems.rosenbrock_f, x, interrupted_after(calls))
+    result = caught.value.result
+    assert result.verdict is Verdict.INCONCLUSIVE and "Ctrl-C" in result.reason
+    assert str(result) and json.dumps(result.to_dict())
+
+
+def test_ctrl_c_during_the_location_keeps_the_mismatch():
+    def change(g):
+        g[[7, 55]] += [1.0, -2.0]
+        return g
+
+    x = 1.0 + 0.3 * np.random.default_rng(0).normal(size=100)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        check_line_integral(problems.rosenbrock_f, x, interrupted_after(200, change))
+    assert caught.value.result.verdict is Verdict.MISMATCH and "Ctrl-C" in caught.value.result.reason
+
+
+def test_a_time_limit_ends_it_without_a_claim():
+    result = check_line_integral(problems.sphere_f, np.ones(100), lambda x: 2 * x, time_limit=1e-9)
+    assert result.verdict is Verdict.INCONCLUSIVE and "time limit" in result.reason
+    assert result.gradient_evaluations == 0

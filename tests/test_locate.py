@@ -153,6 +153,41 @@ def test_ten_wrong_components_are_located(case):
     assert result.evaluations <= 500
 
 
+@pytest.mark.parametrize("count", [3, 30, 100])
+def test_a_few_among_many_are_listed_and_no_share_is_made_up(case, count):
+    """Components that the search finds are no fair sample: the share of wrong ones must not rest on them."""
+    x, g = case
+    k = np.random.default_rng(count).choice(N, count, replace=False)
+    a = g.copy()
+    a[k] += np.random.default_rng(0).choice([-1.0, 1.0], count) * np.median(np.abs(g))
+    result = check(x, a)
+    assert accused(result) == sorted(k.tolist())
+    assert [block.density for block in result.blocks] == [None]
+    assert result.reason.startswith(f"{count} components are wrong")
+    assert result.unexplained is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_search_among_a_tenth_of_wrong_ones_ends_soon(case, seed):
+    x, g = case
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(N) < 0.1
+    a = np.where(wrong, g * rng.normal(size=N), g)
+    result = check(x, a, rng=seed, blocks=BLOCKS)
+    assert result.verdict is Verdict.MISMATCH and wrong[accused(result)].all()
+    assert result.evaluations <= 3600
+    for block in result.blocks:
+        assert block.density is None or block.density[0] <= 0.1 <= block.density[1]
+
+
+def test_an_error_of_a_few_parts_in_a_million_is_located_despite_curvature(case):
+    """The even part of a difference is mostly curvature here, and no kink."""
+    x, g = case
+    a = g.copy()
+    a[300] *= 1.0 + 1e-5
+    assert accused(check(x, a)) == [300]
+
+
 def test_a_pair_that_cancels_in_sum_is_located(case):
     x, g = case
     a = g.copy()

@@ -19,9 +19,9 @@ MATCH, MISMATCH, INCONCLUSIVE = Verdict.MATCH, Verdict.MISMATCH, Verdict.INCONCL
 ROUNDING_ONLY = constant_noise(2.0**-53)
 NOWHERE = (-math.inf, math.inf)
 
-# Two descents of eight levels, four levels before a mismatch, one to confirm it and one more in doubt, of four
+# Two descents of eight levels, five levels before a mismatch, two to confirm it and two more in doubt, of four
 # evaluations each. Right and plainly wrong components need a fraction of it.
-MOST_EVALUATIONS = 4 * (8 + 8 + 4 + 1 + 1)
+MOST_EVALUATIONS = 4 * (8 + 8 + 5 + 2 + 1 + 1)
 
 quickly = settings(derandomize=True, deadline=None, max_examples=80)
 
@@ -218,6 +218,111 @@ def test_noise_measured_far_too_small_is_seen_in_the_values(level):
         assert look(f, 1.0, math.cos(1.0), noise=ROUNDING_ONLY).verdict is not MISMATCH, seed
 
 
+def test_a_difference_of_many_bars_is_confirmed_by_a_second_step():
+    """The best step in noise is as wide as allowed, and no other is looked at on the way there."""
+    for seed in range(40):
+        x = 0.5 + seed / 40
+        closer = look(lambda t, seed=seed: math.sin(t) + 1e-6 * uniform(t, seed), x, 1.5 * math.cos(x))
+        away = abs(closer.found.estimate - 1.5 * math.cos(x)) / closer.found.bar
+        assert closer.verdict is MISMATCH or away < 10.0, (seed, away)
+
+
+@pytest.mark.parametrize("understated", [10.0, 30.0])
+def test_noise_that_was_understated_is_escaped_by_a_wider_step(understated):
+    """Its scatter looks like bending, of which a wider step has less, not more."""
+    noise = constant_noise(1e-9 / math.sqrt(3.0) / understated)
+    verdicts = [
+        look(
+            lambda t, seed=seed: math.sin(t) + 1e-9 * uniform(t, seed), 1.0, math.cos(1.0), noise=noise, width=1e-4
+        ).verdict
+        for seed in range(20)
+    ]
+    assert verdicts.count(MATCH) >= 12 and MISMATCH not in verdicts
+
+
+@pytest.mark.parametrize("x", [1e-4, -1e-7])
+def test_no_step_leaves_the_scale_of_the_problem(x):
+    """f is flat in its noise, so that a wider step always promises a smaller bar."""
+    for level in (0.0, 1e-6, 1e-2):
+        for right in (1.0, 2.0):
+            closer = look(lambda t, level=level: t + level * uniform(t), x, right)
+            assert max(abs(point - x) for point in closer.asked) <= 2.0 * 0.1 * 1.25 * abs(x)
+
+
+def test_a_first_step_that_was_chosen_wider_may_be_kept():
+    closer = look(lambda t: t + 1e-6 * uniform(t), 1e-4, 1.0, width=1.0)
+    assert max(abs(point - 1e-4) for point in closer.asked) <= 2.0 * 1.25
+
+
+def test_a_bar_that_fits_at_the_best_step_only_is_looked_for():
+    noise = constant_noise(1e-9)
+    verdicts = [
+        look(math.exp, x, math.exp(x), noise=noise, rtol=3e-6, width=width).verdict
+        for x in np.linspace(0.8, 1.3, 6)
+        for width in (1e-3, 2e-3, 4e-3)
+    ]
+    assert verdicts.count(MATCH) >= 15
+
+
+@pytest.mark.parametrize("bounds", [(1.0, 2.0), (0.0, 1.0)])
+def test_a_bound_on_the_other_side_does_not_keep_steps_short(bounds):
+    """Two tries towards the bound fail; they say nothing about the side that is free."""
+    closer = look(math.sin, 1.0, math.cos(1.0), bounds=bounds, noise=constant_noise(4e-15), width=1e-5)
+    assert closer.verdict is MATCH
+
+
+def hidden_oscillation(x, seed, rate):
+    """sin(x) and a faster one, hidden in noise of half its size: f and its derivative."""
+    f = lambda t: math.sin(t) + math.sin(rate * t) + 0.5 * uniform(t, seed)  # noqa: E731
+    return f, math.cos(x) + rate * math.cos(rate * x)
+
+
+@pytest.mark.parametrize("rate", [250.0, 500.0])
+def test_an_oscillation_hidden_in_the_noise_does_not_accuse_the_right_gradient(rate):
+    """It averages out to a slope near zero, at every step at which the noise lets one see anything."""
+    for seed in range(60):
+        x = 1.0 + seed / 600.0
+        f, right = hidden_oscillation(x, seed, rate)
+        assert look(f, x, right).verdict is not MISMATCH
+
+
+@pytest.mark.parametrize("rate", [250.0, 500.0])
+def test_what_may_hide_in_the_noise_is_within_the_bar(rate):
+    held = []
+    for seed in range(60):
+        x = 1.0 + seed / 600.0
+        f, right = hidden_oscillation(x, seed, rate)
+        closer = look(f, x, right)
+        assert closer.verdict is not MATCH
+        held.append(abs(closer.found.estimate - right) <= closer.found.bar)
+    assert sum(held) >= 57
+
+
+def test_an_entry_that_should_be_zero_is_accused_where_the_noise_is_small_or_the_entry_large():
+    """The price of it: in coarse noise a slope of zero has to be contradicted by more."""
+    for level, analytical, verdict in ((1e-12, 1e-6, MISMATCH), (1e-6, 1.0, MISMATCH), (1e-3, 1.0, INCONCLUSIVE)):
+        closer = look(lambda t, level=level: 1.0 + level * uniform(t), 1.0, analytical)
+        assert closer.verdict is verdict, level
+
+
+def test_levels_that_contradict_each_other_widen_the_bar_of_what_stays_open():
+    """A staircase of 1e-3: flat close by, of slope 1 from afar."""
+    for seed in range(20):
+        x = 1.0 + 1e-4 * seed
+        closer = look(lambda t: 1e-3 * math.floor(1e3 * t), x, 1.0, noise=constant_noise(1e-16))
+        if closer.verdict is INCONCLUSIVE and closer.found.flags & Flag.SCALE:
+            assert closer.found.bar >= 0.5
+
+
+def test_the_best_of_what_is_near_is_reported_not_what_is_smooth_far_away():
+    """Beyond its own size the coordinate saturates, and f is flat there with a small bar."""
+    for seed in range(10):
+        f = lambda t, seed=seed: math.tanh(t / 1e-6) + 1e-3 * uniform(t, seed)  # noqa: E731
+        closer = look(f, 1e-6, 1e6 * (1.0 - math.tanh(1.0) ** 2), width=1e-6)
+        assert closer.found.step <= 1e-6
+        assert abs(closer.found.estimate - 1e6 * (1.0 - math.tanh(1.0) ** 2)) <= closer.found.bar
+
+
 def test_an_offset_hides_small_errors_only():
     def f(t):
         return 1e10 + math.sin(t) ** 2
@@ -333,6 +438,22 @@ def test_a_staircase_leaves_both_slopes_open(analytical):
     assert look(f, 1.50032, -5000.0, noise=constant_noise(0.3)).verdict is MISMATCH
 
 
+@pytest.mark.parametrize("height", [7.05e-8, 1.87e-5])
+def test_a_tread_that_a_closer_look_fits_on_does_not_accuse_the_slope_of_the_stairs(height):
+    """x^2 rounded to multiples of a height, close to its minimum: constant near x, and steps further away."""
+    for seed in range(60):
+        x = math.sqrt(height) * (1.3 + seed / 30.0)
+        closer = look(lambda t: height * round(t * t / height), x, 2.0 * x)
+        assert closer.verdict is not MISMATCH
+
+
+def test_a_unit_that_is_off_is_no_staircase():
+    """max(0, t - 1.05) at 1: zero close by, and a slope further away, which a wrong gradient takes for its own."""
+    for kink in (1.02, 1.05, 1.08):
+        closer = look(lambda t, kink=kink: 3.0 + max(0.0, t - kink), 1.0, 1.0)
+        assert closer.verdict is MISMATCH
+
+
 def test_a_fine_staircase_is_named():
     """Flat close by, a line from afar, and noise far above the rounding of f."""
 
@@ -393,6 +514,12 @@ def test_f_finite_on_scattered_points_only_never_matches_what_is_wrong():
         f = outside(math.exp, lambda t, seed=seed: t == 1.0 or uniform(t, seed) > 0.0)
         assert look(f, 1.0, 1.5 * math.e).verdict is not MATCH
         assert look(f, 1.0, math.e).verdict is not MISMATCH
+
+
+def test_unknown_noise_is_not_blamed_on_the_bounds():
+    closer = look(math.sin, 1.0, math.cos(1.0), noise=constant_noise(math.inf))
+    assert closer.verdict is INCONCLUSIVE
+    assert closer.found.flags == Flag.NON_FINITE
 
 
 def test_noise_that_is_not_a_number_decides_nothing():

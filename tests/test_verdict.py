@@ -10,23 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastgrad._judge.confirm import is_quiet, kink_slopes, scatter, shows_mismatch
 from fastgrad._judge.levels import central_level, one_sided_level
 from fastgrad._judge.noise import NoiseModel, constant_noise
+from fastgrad._judge.plain import advise, judge_plain
 from fastgrad._judge.verdict import (
     NOISE_WIDTH,
     ROUNDING,
     Flag,
     Level,
     Verdict,
-    is_quiet,
     is_resolved_match,
     judge_levels,
-    judge_plain,
-    kink_slopes,
     make_setting,
-    scatter,
     set_bars,
-    shows_mismatch,
     uncontradicted,
 )
 
@@ -105,14 +102,23 @@ def test_tolerances_and_steps_follow_the_units(power_x, power_f):
 
 
 def test_automatic_step_balances_noise_and_truncation():
-    given = setting([2.0], [3.0], noise=1e-15)
-    balance = (3 * 1e-15 / 6.0) ** (1 / 3)
-    assert given.automatic_step(np.array([0]), 1.0) == pytest.approx(2.0 * balance)
-    # Noise 1e-8: so wide that a bar stays a seventh of the tolerance; noise 1e-3: as wide as allowed.
-    assert setting([2.0], [3.0], noise=1e-8).automatic_step(0, 1.0) == pytest.approx(42e-8 / (RTOL * 3.0))
+    given = setting([2.0], [3.0], noise=1e-17)
+    balance = (3 * 1e-17 / 6.0) ** (1 / 3)
+    assert given.automatic_step(np.array([0]), 1.0) == pytest.approx(2.0 * max(balance, (3 * ROUNDING / 6) ** (1 / 3)))
+    # Noise 1e-13: no wider than suits curvature. Noise 1e-8: so wide that 3.5 noise bars fit into the tolerance.
+    # Noise 1e-3: as wide as allowed.
+    assert setting([2.0], [3.0], noise=1e-13).automatic_step(0, 1.0) == pytest.approx(2e-5)
+    assert setting([2.0], [3.0], noise=1e-8).automatic_step(0, 1.0) == pytest.approx(21e-8 / (RTOL * 3.0))
     assert setting([2.0], [3.0], noise=1e-3).automatic_step(0, 1.0) == pytest.approx(0.2)
     assert setting([2.0], [3.0], noise=1e-3).automatic_step(0, 5.0) == pytest.approx(1.0)
     assert setting([2.0], [0.0], value=0.0, noise=0.0).automatic_step(0, 1.0) > 0.0
+
+
+def test_a_multiplier_below_one_leaves_room_for_the_noise():
+    given = setting([2.0, 2.0], [3.0, 3e-3], noise=1e-13)
+    noise = [2.0 * 21e-13 / (RTOL * 6.0), 2.0 * 21e-13 / (RTOL * 6e-3)]
+    np.testing.assert_allclose(given.automatic_step(np.arange(2), 0.25), [2.0 * 0.25e-5, noise[1]])
+    np.testing.assert_allclose(given.automatic_step(np.arange(2), 1e-6), noise)
 
 
 # ------------------------------------------------------------------------------------------------ plain agreement
@@ -205,6 +211,69 @@ def test_plain_agreement_needs_numbers_everywhere(step, numbers, sigma):
         assert np.isfinite([*numbers, step]).all()
         assert math.isfinite(sigma)
         assert abs(quotient[0] - 1.0) <= RTOL
+
+
+# -------------------------------------------------------------------------------------------------------- advice
+
+
+def advice(given, step, curvature, third, wrong=0.0):
+    """Advice after a central difference of f(x + h) = f + (g + wrong) h + curvature h^2 / 2 + third h^3 / 6."""
+    index = np.arange(given.x.size)
+    given_numbers = (np.asarray(v, dtype=float) for v in (step, curvature, third, wrong))
+    step, curvature, third, wrong = (np.broadcast_to(v, index.shape) for v in given_numbers)
+    slope = given.analytical + wrong
+    above = given.value + slope * step + curvature * step**2 / 2 + third * step**3 / 6
+    below = given.value - slope * step + curvature * step**2 / 2 - third * step**3 / 6
+    return advise(given, index, step, above, below, slope + third * step**2 / 6)
+
+
+def test_truncation_asks_for_a_narrower_step():
+    given = setting([1.0] * 4, [1.0] * 4, noise=1e-15)
+    # h^2 f''' / 6 is 16, 4, 1 and 1/16 of half the tolerance; a margin of 1.4 is kept.
+    third = 6.0 * np.array([16.0, 4.0, 1.01, 1 / 16]) * (RTOL / 2) / 1e-3**2
+    found = advice(given, 1e-3, 0.0, third)
+    np.testing.assert_array_equal(found.factor, [1 / 8, 1 / 4, 1 / 2, NAN])
+    assert found.multiplier == 1.0  # the rule itself would not have taken so wide a step
+
+
+def test_noise_asks_for_a_wider_step_of_its_component_only():
+    given = setting([1.0], [1.0], noise=1e-11)
+    step = 6e-11 / math.sqrt(2.0) / (RTOL / 2) / 4.0  # the noise bar is four times too wide
+    found = advice(given, step, 0.0, 0.0, wrong=RTOL)
+    assert found.factor == 8.0
+    assert found.multiplier == 1.0
+
+
+def test_curvature_narrows_the_rule_and_leaves_the_component_to_a_closer_look():
+    given = setting([1.0] * 32, [1.0] * 32, noise=1e-16)
+    bent = np.where(np.arange(32) < 12, 4.0, 0.1)
+    found = advice(given, given.automatic_step(np.arange(32), 1.0), bent * 1e-3 / given.automatic_step(0, 1.0), 0.0)
+    assert found.multiplier == 1 / 8
+    assert np.isnan(found.factor).all()
+
+
+def test_few_components_do_not_change_the_rule():
+    given = setting([1.0] * 32, [1.0] * 32, noise=1e-16)
+    bent = np.where(np.arange(32) < 2, 4.0, 0.1)
+    assert advice(given, 6e-6, bent * 1e-3 / 6e-6, 0.0).multiplier == 1.0
+
+
+@quickly
+@given(st.lists(st.floats(1e-3, 10.0), min_size=1, max_size=20), st.floats(-9.0, -1.0))
+def test_a_wrong_component_is_never_promised_agreement_where_noise_allows_none(errors, power):
+    """A difference that truncation cannot explain is not blamed on it unless the step would show it."""
+    given = setting(np.ones(len(errors)), np.ones(len(errors)), noise=1e-2)
+    found = advice(given, 10.0**power, 0.0, 0.0, wrong=np.array(errors))
+    assert not (found.factor <= 1.0).any()
+    assert found.multiplier == 1.0
+
+
+@pytest.mark.parametrize("bad", [NAN, math.inf, -math.inf])
+def test_no_advice_from_what_is_not_finite(bad):
+    given = setting([1.0], [1.0])
+    arrays = (np.array([1e-3]), np.array([bad]), np.array([1.0]), np.array([bad]))
+    found = advise(given, np.array([0]), *arrays)
+    assert found.multiplier == 1.0 and np.isnan(found.factor).all()
 
 
 # --------------------------------------------------------------------------------------------------------- levels

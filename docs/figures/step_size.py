@@ -1,25 +1,23 @@
-"""Draws the figures of docs/explanation/step-size.md and writes its tables, so that no number there is by hand.
+"""Draws the figures of docs/explanation/step-size.md and metric.md and writes their tables.
 
-python docs/figures/step_size.py
+python docs/figures/step_size.py [--check]
 """
 
 from __future__ import annotations
 
 import math
-import re
+import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import matplotlib
 import numba as nb
 import numpy as np
 from exercise import exercise, network, output, stable, textbook
 from matplotlib.figure import Figure
+from pages import fill_pages, save_figure, table
 
 import fastgrad
 
-HERE = Path(__file__).resolve().parent
-PAGE = HERE.parent / "explanation" / "step-size.md"
 CUSTOMARY = 1e-7
 
 
@@ -81,11 +79,6 @@ def normalised(found: fastgrad.EpsilonSweep) -> dict[str, list[float]]:
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def number(value: float) -> str:
@@ -249,41 +242,33 @@ def single_precision(double: fastgrad.EpsilonSweep, single: fastgrad.EpsilonSwee
     ).rstrip()
 
 
-# --- the page -------------------------------------------------------------------------------------------------------
+# --- the pages ------------------------------------------------------------------------------------------------------
 
 
-def fill(page: str, blocks: dict[str, str]) -> str:
-    """Replace what stands between the markers of each block."""
-    for name, text in blocks.items():
-        marked = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-        page, count = marked.subn(lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page)
-        if count != 1:
-            raise ValueError(f"{PAGE.name} has {count} blocks named {name}; need one.")
-    return page
-
-
-def main() -> None:
+def main() -> int:
     curves = {
         "textbook loss, float64": sweep(textbook),
         "stable loss, float64": sweep(stable),
         "stable loss, float32": sweep(stable, "float32"),
     }
     first, second, third = curves.values()
-    draw_curves(curves).savefig(HERE / "step_size.png", dpi=150)
-    draw_normalisations(first).savefig(HERE / "step_size_normalisations.png", dpi=150)
-    blocks = {
+    save_figure(draw_curves(curves), "step_size")
+    save_figure(draw_normalisations(first), "step_size_normalisations")
+    step_size = {
         "answer": answer(first),
         "anatomy": anatomy(first),
         "minima": minima(curves),
         "above": above(first),
-        "coincidence": coincidence(first),
         "cancellation": cancellation([first, second]),
-        "normalisations": side_by_side(first),
-        "wrong gradients": wrong_gradients(),
         "single precision": single_precision(second, third),
     }
-    PAGE.write_text(fill(PAGE.read_text(), blocks))
+    metric = {
+        "coincidence": coincidence(first),
+        "normalisations": side_by_side(first),
+        "wrong gradients": wrong_gradients(),
+    }
+    return fill_pages({"step-size": step_size, "metric": metric})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -108,7 +108,13 @@ def find_causes(
             sizes={"n": float(x.size)},
             constants=constants or {},
         )
-        return (*_not_finite(wrong & ~np.isfinite(analytical), regions), *_explain(evidence, regions))
+        return explain(evidence, regions, wrong & ~np.isfinite(analytical))
+
+
+@np.errstate(all="ignore")
+def explain(evidence: Evidence, regions: list[Block], broken: Mask) -> tuple[Cause, ...]:
+    """The causes behind the wrong entries of one piece of evidence; `broken` ones are not finite."""
+    return (*_not_finite(broken, regions), *_explain(evidence, regions))
 
 
 def _not_finite(broken: Mask, regions: list[Block]) -> Iterator[Cause]:
@@ -200,7 +206,7 @@ def _home(evidence: Evidence, block: Block, touched: list[Block]) -> Block | Non
 def _selection(evidence: Evidence, law: Fit) -> Selection:
     """The entries that a law explains, those that contradict it, and those that show it."""
     covers = np.ones_like(evidence.wrong) if law.covers is None else law.covers
-    shown = evidence.known & (np.abs(evidence.difference) > evidence.tolerance)
+    shown = evidence.known & ((np.abs(evidence.difference) > evidence.tolerance) | (evidence.analytical == 0))
     return Selection(
         meant=evidence.wrong & law.holds & covers,
         excluded=evidence.known & ~law.holds,
@@ -219,7 +225,7 @@ def _cause(law: Fit, evidence: Evidence, block: Block, place: Place) -> Cause:
         "{who}": place.text,
         "{has}": "have" if place.plural else "has",
         "{is}": "are" if place.plural else "is",
-        "{whole}": f"block {block.name}" if block.name else "the gradient",
+        "{whole}": block.title,
     }
     text = law.sentence
     for gap, word in words.items():

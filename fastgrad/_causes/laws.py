@@ -160,6 +160,9 @@ def rearrangements(evidence: Evidence) -> Iterator[tuple[str, str, NDArray[np.in
             "the columns of {whole} are in reverse order",
             np.flip(index.reshape(shape), -1).ravel(),
         )
+    if len(shape) == 2:
+        yield from _moved_rows(index.reshape(shape), evidence.wrong.reshape(shape), "row")
+        yield from _moved_rows(index.reshape(shape).T, evidence.wrong.reshape(shape).T, "column")
     yield "reversed", "{whole} is in reverse order", index[::-1]
     for distance in sorted({1, 2, 3, *shape[-1:]}):
         for shift, text in (
@@ -170,6 +173,27 @@ def rearrangements(evidence: Evidence) -> Iterator[tuple[str, str, NDArray[np.in
                 source = index + shift
                 yield "shift", text + ", cyclically", source % size
                 yield "shift", text, np.where((source >= 0) & (source < size), source, -1)
+
+
+def _moved_rows(index: NDArray[np.intp], wrong: Mask, what: str) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
+    """Rows of a matrix (or columns, of its transpose) in each other's place: two swapped, or all off by one."""
+    source = index.copy()
+    touched = np.flatnonzero(wrong.any(axis=1))
+    if touched.size == 2:
+        source[touched] = index[touched[::-1]]
+        text = f"{what}s {touched[0]} and {touched[1]} of {{whole}} are swapped"
+        yield f"swapped {what}s", text, _in_order(source, what)
+    for distance in (1, -1):
+        source = np.roll(index, -distance, axis=0)
+        if distance == 1:
+            text, source[-1] = f"{what} i + 1 of {{whole}} is that of {what} i", -1
+        else:
+            text, source[0] = f"{what} i of {{whole}} is that of {what} i + 1", -1
+        yield "shift", f"the {what}s of {{whole}} are shifted: {text}", _in_order(source, what)
+
+
+def _in_order(source: NDArray[np.intp], what: str) -> NDArray[np.intp]:
+    return (source if what == "row" else source.T).ravel()
 
 
 # -------------------------------------------------------------------------------------- laws with parameters

@@ -37,6 +37,15 @@ class Block:
         return slice(self.start, self.stop)
 
     @property
+    def title(self) -> str:
+        """What it is called as a whole."""
+        return f"block {self.name}" if self.name else "the gradient"
+
+    def number(self, entry: int) -> str:
+        """What an entry is called, counted from the start."""
+        return str(entry)
+
+    @property
     def lengths(self) -> dict[str, float]:
         """Sizes by name: they turn up as wrong factors."""
         if not self.name:
@@ -98,7 +107,7 @@ def find_blocks(selection: Selection, touched: list[Block]) -> Place | None:
 def listed(meant: Mask, block: Block) -> Place:
     """The entries one by one, or how many there are."""
     of = f" of {block.name}" if block.name else ""
-    entries = [str(i) for i in np.flatnonzero(meant)[: MOST_LISTED + 1]]
+    entries = [block.number(int(i)) for i in np.flatnonzero(meant)[: MOST_LISTED + 1]]
     if len(entries) == 1:
         return Place(f"entry {entries[0]}{of}", plural=False, pattern=False)
     if len(entries) > MOST_LISTED:

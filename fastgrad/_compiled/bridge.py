@@ -1,9 +1,9 @@
 """Between Python and compiled code: an objective as an address, its extra arguments as a block of memory.
 
-Kernels get two integers for an objective: the address of its compiled wrapper ``(x, block) -> float64`` and the
-address of the block that holds its extra arguments. So a kernel has one signature for every objective with
-every kind of arguments: it is compiled once, lives in the disk cache, and a launch costs about a microsecond,
-where a Numba function type costs 20 us and one compilation per kind of arguments.
+Kernels get two integers for an objective: the address of its compiled wrapper ``(x, block) -> float64``, for a vector
+function ``(x, out, block) -> int64``, and the address of the block that holds its extra arguments. So a kernel has one
+signature for every objective with every kind of arguments: it is compiled once, lives in the disk cache, and a launch
+costs about a microsecond, where a Numba function type costs 20 us and one compilation per kind of arguments.
 
 This room leans on Numba's calling convention and data models, the same calls that Numba makes for its own
 first-class functions. Nothing else in the package does.
@@ -44,26 +44,62 @@ def _evaluate_compiled(function, block, point):
 @intrinsic
 def _call_objective(typingctx: Any, function: Any, block: Any, point: Any) -> Any:
     returned = types.Tuple((types.float64, types.int64))
-    arguments = (point, types.intp)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         address, block_address, point_value = values
-        kind = context.call_conv.get_function_type(types.float64, arguments)
-        pointer = builder.inttoptr(address, kind.as_pointer())
-        status, value = context.call_conv.call_function(
-            builder, pointer, types.float64, arguments, (point_value, block_address)
-        )
-        with builder.if_then(status.is_python_exc, likely=False):  # raised by Python code that f called
-            api = context.get_python_api(builder)
-            state = api.gil_ensure()
-            api.err_clear()
-            api.gil_release(state)
+        arguments = ((point, point_value), (types.intp, block_address))
+        value, is_error = _call_wrapper(context, builder, address, types.float64, arguments)
         nan = ir.Constant(ir.DoubleType(), float("nan"))
-        value = builder.select(status.is_error, nan, value)
-        raised = builder.zext(status.is_error, ir.IntType(64))
+        value = builder.select(is_error, nan, value)
+        raised = builder.zext(is_error, ir.IntType(64))
         return context.make_tuple(builder, returned, (value, raised))
 
     return returned(types.intp, types.intp, point), generate
+
+
+def evaluate_into(function: Any, block: Any, point: Any, out: Any) -> int:
+    """Values of a vector function at `point`, into `out` if they fit; how many they are, or -1 if it raised.
+
+    As `evaluate`, for functions of Python and for compiled ones.
+    """
+    try:
+        return int(function(point, out))
+    except Exception:
+        return -1
+
+
+@overload(evaluate_into)
+def _evaluate_into_compiled(function, block, point, out):
+    def call(function, block, point, out):
+        return _call_vector_function(function, block, point, out)
+
+    return call
+
+
+@intrinsic
+def _call_vector_function(typingctx: Any, function: Any, block: Any, point: Any, out: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        address, block_address, point_value, out_value = values
+        arguments = ((point, point_value), (out, out_value), (types.intp, block_address))
+        size, is_error = _call_wrapper(context, builder, address, types.int64, arguments)
+        return builder.select(is_error, ir.Constant(ir.IntType(64), -1), size)
+
+    return types.int64(types.intp, types.intp, point, out), generate
+
+
+def _call_wrapper(context: Any, builder: Any, address: Any, returned: Any, arguments: Any) -> tuple[Any, Any]:
+    """Call what lives at an address, with (type, value) pairs: its value, and whether it raised."""
+    kinds = tuple(kind for kind, _ in arguments)
+    pointer = builder.inttoptr(address, context.call_conv.get_function_type(returned, kinds).as_pointer())
+    status, value = context.call_conv.call_function(
+        builder, pointer, returned, kinds, tuple(value for _, value in arguments)
+    )
+    with builder.if_then(status.is_python_exc, likely=False):  # raised by Python code that f called
+        api = context.get_python_api(builder)
+        state = api.gil_ensure()
+        api.err_clear()
+        api.gil_release(state)
+    return value, status.is_error
 
 
 def load_shape(dimension: int) -> Any:

@@ -3,39 +3,59 @@
 Component i of the direction with a given key is ``v_i = s_i w_i``. The scale s_i is a magnitude (of x_i, or one given
 by the user), or a typical value where that is at or below a cutoff. The weight w_i is a random sign times a number
 uniform in [0.5, 1.5], divided by its root mean square: such weights cancel no small set of components exactly and
-miss no single one (signs alone cancel pairs, large normal weights leave the domain of f). It comes from a hash of
-(key, i), so a direction costs no memory and every thread sees the same one.
+miss no single one (signs alone cancel pairs, large normal weights leave the domain of f).
 
-A pass runs over fixed chunks, whose borders know nothing of threads. Sums are folded in a fixed order within a chunk
-and merged chunk by chunk, so they are the same to the bit for any number of threads.
+Weights come from a counter with two levels, so a direction costs no memory and every thread sees the same one. x is
+cut into fixed chunks, whose borders know nothing of threads. Key and number of a chunk are hashed in 64 bits, once for
+the chunk; its entries hash their place in it in 32 bits, which vectorises on every processor.
+
+One pass over a chunk writes x + step v and x - step v and sums up what the analytical gradient says about them: it
+reads x and the gradient once and is bound by memory. Sums of chunks are merged in order, so they are the same to the
+bit for any number of threads.
 """
 
 import math
 from typing import Any
 
 import numpy as np
-from numba import prange
-from numba.extending import register_jitable
+from numba import prange, types
+from numba.extending import intrinsic, overload, register_jitable
 
 from fastgrad._compiled.bridge import evaluate
 from fastgrad._compiled.jit import kernel
 
-CHUNK = 1024  # a power of two, for folding; seven arrays of it stay near the first-level cache
+CHUNK = 2048
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S27, _S30, _S31, _S32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
-_UNIT = 2.0**-31
-_NORMAL = 1.0 / math.sqrt(13.0 / 12.0)
+_GOLDEN_32, _FIRST_32, _SECOND_32 = np.uint32(0x9E3779B9), np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
+_S15, _S16 = np.uint32(15), np.uint32(16)
+_HALF = 0.5 / math.sqrt(13.0 / 12.0)
+_UNIT = 2.0**-30 * _HALF
 
 
 @register_jitable
-def _weight(h: Any) -> Any:
-    """splitmix64 (Steele, Lea, Flood 2014); its upper half as a signed number gives sign and size at once."""
+def _seeds(key: Any, chunk: Any) -> Any:
+    """Two 32-bit seeds of a chunk, by splitmix64 (Steele, Lea, Flood 2014)."""
+    h = key + np.uint64(chunk) * _GOLDEN
     h = (h ^ (h >> _S30)) * _FIRST
     h = (h ^ (h >> _S27)) * _SECOND
-    u = np.float64(np.int32((h ^ (h >> _S31)) >> _S32)) * _UNIT
-    return _NORMAL * (math.copysign(0.5, u) + u)
+    h ^= h >> _S31
+    return np.uint32(h), np.uint32(h >> _S32)
+
+
+@register_jitable
+def _weight(position: Any, seeds: Any) -> Any:
+    """Two rounds of multiply and shift (constants of Wellons, lowbias32), each with a seed of its own.
+
+    The result as a signed number gives sign and size at once.
+    """
+    h = np.uint32(np.uint32(position) * _GOLDEN_32 + seeds[0])
+    h = np.uint32((h ^ (h >> _S16)) * _FIRST_32 + seeds[1])
+    h = np.uint32((h ^ (h >> _S15)) * _SECOND_32)
+    u = np.float64(np.int32(h ^ (h >> _S16)))
+    return math.copysign(_HALF, u) + _UNIT * u
 
 
 @register_jitable
@@ -50,54 +70,65 @@ def components(magnitude, start, typical, cutoff, key, index, out):
     for k in range(index.size):
         i = index[k]
         chunk = np.searchsorted(start, i, side="right") - 1
-        weight = _weight(key + np.uint64(i) * _GOLDEN)
+        weight = _weight(i - start[chunk], _seeds(key, chunk))
         out[k] = _scale(magnitude[i], typical[chunk], cutoff[chunk]) * weight
 
 
+def _sum_up(total: Any, term: Any) -> Any:
+    """One step of a sum whose order is free, so that it vectorises; nothing else in a pass may be rearranged."""
+    return total + term
+
+
+@overload(_sum_up)
+def _sum_up_compiled(total, term):
+    def add(total, term):
+        return _add_freely(total, term)
+
+    return add
+
+
+@intrinsic
+def _add_freely(typingctx: Any, total: Any, term: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.fadd(*values, flags=("reassoc",))
+
+    return types.float64(types.float64, types.float64), generate
+
+
 @register_jitable
-def _fill(point, x, magnitude, typical, cutoff, first, last, key, step, middle, slope):
-    """x + step * v on a range; with a slope, v_i is multiplied by slope * (i - middle): the position code."""
+def _displace(above, below, x, analytical, magnitude, limits, seeds, place, step):
+    """x + step v and x - step v on a range, and the sum of a_i times the distance of the two as stored, and of squares.
+
+    Place is the position of the range in its chunk, and three numbers that make v_i vary with i: v_i is multiplied
+    by slope * (i + offset) + fixed, which is 1, or the position code of a search.
+    """
+    typical, cutoff = limits
+    begin, slope, offset, fixed = place
+    total = squares = 0.0
+    for i in range(x.size):
+        v = _scale(magnitude[i], typical, cutoff) * _weight(i + begin, seeds)
+        d = step * (v * (slope * (i + offset) + fixed))
+        upper, lower = x.dtype.type(x[i] + d), x.dtype.type(x[i] - d)
+        above[i] = upper
+        below[i] = lower
+        term = np.float64(analytical[i]) * (np.float64(upper) - np.float64(lower))
+        total = _sum_up(total, term)
+        squares = _sum_up(squares, term * term)
+    return total, squares
+
+
+@register_jitable
+def _displace_chunk(above, below, x, analytical, scaling, chunk, span, key, step):
+    """One chunk of a pass, where it overlaps the span."""
+    magnitude, start, typical, cutoff = scaling
+    lo, hi, middle, slope = span
+    first, last = max(lo, start[chunk]), min(hi, start[chunk + 1])
+    place = first - start[chunk], slope, first - middle, 1.0 if slope == 0.0 else 0.0
     # Slices, because an index that may be negative keeps the loop from being vectorised.
-    p, x, magnitude = point[first:last], x[first:last], magnitude[first:last]
-    base, offset = key + np.uint64(first) * _GOLDEN, first - middle
-    if slope == 0.0:
-        for i in range(p.size):
-            v = _scale(magnitude[i], typical, cutoff) * _weight(base + np.uint64(i) * _GOLDEN)
-            p[i] = x[i] + step * v
-    else:
-        for i in range(p.size):
-            v = _scale(magnitude[i], typical, cutoff) * _weight(base + np.uint64(i) * _GOLDEN)
-            p[i] = x[i] + step * (v * (slope * (i + offset)))
-
-
-@register_jitable
-def _fill_and_multiply(point, x, analytical, magnitude, typical, cutoff, first, last, key, step, middle, slope, terms):
-    """The same; also a_i (distance of x - step v and x + step v as stored)_i, and (a_i v_i)^2, as terms."""
-    p, x, a, magnitude = point[first:last], x[first:last], analytical[first:last], magnitude[first:last]
-    base, offset, fixed = key + np.uint64(first) * _GOLDEN, first - middle, 1.0 if slope == 0.0 else 0.0
-    products, squares = terms[0], terms[1]
-    for i in range(p.size):
-        v = _scale(magnitude[i], typical, cutoff) * _weight(base + np.uint64(i) * _GOLDEN)
-        v *= slope * (i + offset) + fixed
-        p[i] = x[i] - step * v  # the opposite point, rounded as it was stored
-        opposite = np.float64(p[i])
-        p[i] = x[i] + step * v
-        a_i = np.float64(a[i])
-        products[i] = a_i * (opposite - np.float64(p[i]))
-        squares[i] = (a_i * v) ** 2
-    products[p.size :] = 0.0
-    squares[p.size :] = 0.0
-
-
-@register_jitable
-def _fold(terms):
-    """Pairwise sum of a chunk: half onto half. Vectorises, with an order that no compiler may change."""
-    half = CHUNK // 2
-    while half > 0:
-        for i in range(half):
-            terms[i] += terms[i + half]
-        half //= 2
-    return terms[0]
+    return _displace(
+        above[first:last], below[first:last], x[first:last], analytical[first:last], magnitude[first:last],
+        (typical[chunk], cutoff[chunk]), _seeds(key, chunk), place, step,
+    )  # fmt: skip
 
 
 @register_jitable
@@ -110,82 +141,81 @@ def _add(total: Any, correction: Any, term: Any) -> Any:
 
 
 @register_jitable
-def _displace(point, x, analytical, chunk, scaling, span, key, step, terms):
-    """One chunk of a pass, where it overlaps the span. A negative step gives the two sums as well."""
-    magnitude, start, typical, cutoff = scaling
-    lo, hi, middle, slope = span
-    first, last = max(lo, start[chunk]), min(hi, start[chunk + 1])
-    typical, cutoff = typical[chunk], cutoff[chunk]
-    if step > 0.0:
-        _fill(point, x, magnitude, typical, cutoff, first, last, key, step, middle, slope)
-        return 0.0, 0.0
-    _fill_and_multiply(
-        point, x, analytical, magnitude, typical, cutoff, first, last, key, step, middle, slope, terms
-    )  # fmt: skip
-    return _fold(terms[0]), _fold(terms[1])
-
-
-@register_jitable
 def _chunks(start, span):
     """The chunks that a span overlaps."""
     return np.searchsorted(start, span[0], side="right") - 1, np.searchsorted(start, span[1], side="left")
 
 
 @register_jitable
-def _probes(function, block, point, x, analytical, scaling, first, last, probe, result, status):
+def _pairs(function, block, points, x, analytical, scaling, first, last, probe, result):
     lo, hi, middle, slope, key, step = probe
-    value, product, square = result
-    terms = np.empty((2, CHUNK))
+    f_above, f_below, product, square = result
+    above, below = points[0][: x.size], points[1][: x.size]  # contiguous, which points[:, :n] is not
     for k in range(first, last):
         span = lo[k], hi[k], middle[k], slope[k]
         begin, end = _chunks(scaling[1], span)
         total = correction = squares = 0.0
         for chunk in range(begin, end):
-            p, s = _displace(point, x, analytical, chunk, scaling, span, key[k], step[k], terms)
+            p, s = _displace_chunk(above, below, x, analytical, scaling, chunk, span, key[k], step[k])
             total, correction = _add(total, correction, p)
             squares += s
-        value[k], status[k] = evaluate(function, block, point)
+        f_above[k], _ = evaluate(function, block, above)
+        f_below[k], _ = evaluate(function, block, below)
         product[k], square[k] = total + correction, squares
         if k + 1 == last or lo[k + 1] != lo[k] or hi[k + 1] != hi[k]:  # otherwise the next one overwrites it
-            for i in range(lo[k], hi[k]):
-                point[i] = x[i]
+            above[lo[k] : hi[k]] = x[lo[k] : hi[k]]
+            below[lo[k] : hi[k]] = x[lo[k] : hi[k]]
 
 
 @kernel()
-def probes_serial(function, block, work, x, analytical, scaling, probe, result, status):
-    """Objective at x + step[k] v of key[k] within a span, on this thread; for a negative step also the two sums."""
-    _probes(function, block, work[0, : x.size], x, analytical, scaling, 0, status.size, probe, result, status)
+def pairs_serial(function, block, work, x, analytical, scaling, probe, result):
+    """Objective at x + step[k] v and x - step[k] v, v of key[k] within a span, on this thread; and the two sums.
+
+    `work` holds two points, equal to x before and after.
+    """
+    _pairs(function, block, work[0], x, analytical, scaling, 0, probe[0].size, probe, result)
 
 
 @kernel(parallel=True)
-def probes_parallel(function, block, work, x, analytical, scaling, probe, result, status):
-    """The same, one range of k per row of `work`."""
-    lanes = work.shape[0]
+def pairs_parallel(function, block, work, x, analytical, scaling, probe, result):
+    """The same, one range of k for each two points of `work`."""
+    lanes, count = work.shape[0], probe[0].size
     for lane in prange(lanes):
-        first, last = status.size * lane // lanes, status.size * (lane + 1) // lanes
-        _probes(
-            function, block, work[lane, : x.size], x, analytical, scaling, first, last, probe, result, status
-        )  # fmt: skip
+        first, last = count * lane // lanes, count * (lane + 1) // lanes
+        _pairs(function, block, work[lane], x, analytical, scaling, first, last, probe, result)
 
 
 @register_jitable
-def _displace_range(point, x, analytical, scaling, span, key, step, first, last, partial):
-    terms = np.empty((2, CHUNK))
+def _displace_chunks(above, below, x, analytical, scaling, span, key, step, first, last, partial):
     begin, _ = _chunks(scaling[1], span)
     for chunk in range(first, last):
-        p, s = _displace(point, x, analytical, chunk, scaling, span, key, step, terms)
+        p, s = _displace_chunk(above, below, x, analytical, scaling, chunk, span, key, step)
         partial[chunk - begin, 0] = p
         partial[chunk - begin, 1] = s
 
 
+@kernel()
+def displace_serial(above, below, x, analytical, scaling, span, key, step, partial):
+    """Write two points without evaluating there, and the sums of each chunk."""
+    begin, end = _chunks(scaling[1], span)
+    _displace_chunks(above, below, x, analytical, scaling, span, key, step, begin, end, partial)
+
+
 @kernel(parallel=True)
-def displace(point, x, analytical, scaling, span, key, step, lanes, partial):
-    """Fill one point with threads side by side, and the sums of each chunk."""
+def displace_parallel(above, below, x, analytical, scaling, span, key, step, lanes, partial):
+    """The same with threads side by side."""
     begin, end = _chunks(scaling[1], span)
     count = end - begin
     for lane in prange(lanes):
         first, last = begin + count * lane // lanes, begin + count * (lane + 1) // lanes
-        _displace_range(point, x, analytical, scaling, span, key, step, first, last, partial)
+        _displace_chunks(above, below, x, analytical, scaling, span, key, step, first, last, partial)
+
+
+@kernel(parallel=True)
+def evaluate_both(function, block, above, below, value):
+    """Objective at two points, on a thread each."""
+    for k in prange(2):
+        value[k], _ = evaluate(function, block, above if k == 0 else below)
 
 
 @kernel()

@@ -23,7 +23,7 @@ RAISED_BELOW = 2
 
 
 @register_jitable
-def _lane(count: Any, lanes: Any, lane: Any) -> Any:
+def range_of_lane(count: Any, lanes: Any, lane: Any) -> Any:
     return count * lane // lanes, count * (lane + 1) // lanes
 
 
@@ -57,7 +57,7 @@ def differences_parallel(function, block, work, n, index, step, above, below, qu
     """The same, one range of coordinates per row of `work`."""
     lanes = work.shape[0]
     for lane in prange(lanes):
-        first, last = _lane(index.size, lanes, lane)
+        first, last = range_of_lane(index.size, lanes, lane)
         _differences(function, block, work[lane, :n], index, step, first, last, above, below, quotient, status)
 
 
@@ -84,7 +84,7 @@ def displaced_parallel(function, block, work, n, index, coordinate, value, statu
     """The same, one range of k per row of `work`."""
     lanes = work.shape[0]
     for lane in prange(lanes):
-        first, last = _lane(index.size, lanes, lane)
+        first, last = range_of_lane(index.size, lanes, lane)
         _displaced(function, block, work[lane, :n], index, coordinate, first, last, value, status)
 
 
@@ -111,7 +111,7 @@ def along_parallel(function, block, work, x, direction, multiple, value, status)
     """The same, one range of k per row of `work`."""
     lanes = work.shape[0]
     for lane in prange(lanes):
-        first, last = _lane(multiple.size, lanes, lane)
+        first, last = range_of_lane(multiple.size, lanes, lane)
         _along(function, block, work[lane, : x.size], x, direction, multiple, first, last, value, status)
 
 

@@ -6,6 +6,7 @@ derivative; hence the scrambled low bits. They come from a hash of (coordinate, 
 neither on threads nor on the order of the work.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,14 @@ def quantum(values: NDArray[np.float64], reference: Any) -> NDArray[np.float64]:
     bits = np.where(np.isfinite(difference) & (difference != 0.0), lowest_bit(np.nan_to_num(difference)), np.inf)
     smallest = bits.min(axis=-1)
     return np.asarray(np.where(np.isfinite(smallest), smallest, 0.0))
+
+
+def safe_unit(value: float, analytical: NDArray[np.float64], x: NDArray[np.float64]) -> float:
+    """A power of two that keeps f, the gradient and their products with x away from overflow and underflow."""
+    with np.errstate(over="ignore"):
+        products = np.abs(analytical) * np.maximum(np.abs(x), 1.0)
+    products = np.where(np.isfinite(products), products, np.abs(analytical))
+    largest = max(abs(value), float(products.max(initial=0.0)))
+    if not math.isfinite(largest) or largest == 0.0 or 1e-100 < largest < 1e100:
+        return 1.0
+    return math.ldexp(1.0, max(-1000, min(1000, -math.frexp(largest)[1])))

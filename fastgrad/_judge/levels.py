@@ -21,7 +21,7 @@ def central_level(x: float, step: float, value: float, around: Sequence[float], 
     forward, backward = (above - value) / step, (value - below) / step
     truncation = abs(far - near)
     values = (below2, below, value, above, above2)
-    resolution = _resolution(values, value)
+    resolution = resolution_of(values, value)
     return Level(
         step=step,
         estimate=near - (far - near) / 3.0,
@@ -47,7 +47,7 @@ def one_sided_level(step: float, value: float, ahead: Sequence[float], sigma: fl
     truncation = abs(middle - near)
     slope = side * one / step
     values = (value, *ahead)
-    resolution = _resolution(values, value)
+    resolution = resolution_of(values, value)
     return Level(
         step=step,
         estimate=estimate,
@@ -63,7 +63,7 @@ def one_sided_level(step: float, value: float, ahead: Sequence[float], sigma: fl
     )
 
 
-def _resolution(values: tuple[float, ...], value: float) -> float:
+def resolution_of(values: tuple[float, ...], value: float) -> float:
     """Noise that these values have at least: their rounding, or the grid they live on."""
     grid = float(quantum(np.array(values), value))
     return max(ROUNDING * max(abs(f) for f in values), _QUANTUM_SHARE * grid)

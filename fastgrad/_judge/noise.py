@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from fastgrad._judge.grid import quantum
 
 TABLE_POINTS = 8  # besides f(x)
-_FIRST_ORDER = 3
-_AGREEMENT = 4.0  # levels within this factor of each other are one noise level
-_QUANTUM_SHARE = 0.3  # standard deviation of rounding to a grid, as a share of its spacing (1/sqrt(12))
+FIRST_ORDER = 3
+AGREEMENT = 4.0  # levels within this factor of each other are one noise level
+QUANTUM_SHARE = 0.3  # standard deviation of rounding to a grid, as a share of its spacing (1/sqrt(12))
 
 
 class TableState(enum.Enum):
@@ -41,7 +41,7 @@ class Table:
     @property
     def coarseness(self) -> float:
         """Rounding to the grid that the values live on, relative to them; 2^-55 or so in float64."""
-        return _QUANTUM_SHARE * self.quantum / self.largest if self.largest > 0.0 else 0.0
+        return QUANTUM_SHARE * self.quantum / self.largest if self.largest > 0.0 else 0.0
 
 
 def difference_table(values: NDArray[np.float64], spacing: float) -> Table:
@@ -58,20 +58,20 @@ def difference_table(values: NDArray[np.float64], spacing: float) -> Table:
     for order in range(1, values.size):
         differences = np.diff(differences)
         if order == 1 and 2 * np.count_nonzero(differences == 0.0) >= values.size:
-            return Table(spacing, _QUANTUM_SHARE * grid, TableState.PLATEAU, grid, largest)
+            return Table(spacing, QUANTUM_SHARE * grid, TableState.PLATEAU, grid, largest)
         weight *= 0.5 * order / (2 * order - 1)  # (order!)^2 / (2 order)!
         levels.append(math.sqrt(weight * float(np.mean(differences**2))) * scale)
         sign_changes.append(bool(differences.min() < 0.0 < differences.max()))
     sigma, state = _pick_level(levels, sign_changes)
-    return Table(spacing, max(sigma, _QUANTUM_SHARE * grid), state, grid, largest)
+    return Table(spacing, max(sigma, QUANTUM_SHARE * grid), state, grid, largest)
 
 
 def _pick_level(levels: list[float], sign_changes: list[bool]) -> tuple[float, TableState]:
-    for k in range(_FIRST_ORDER - 1, len(levels) - 2):
+    for k in range(FIRST_ORDER - 1, len(levels) - 2):
         three = levels[k : k + 3]
-        if max(three) <= _AGREEMENT * min(three) and sign_changes[k]:
+        if max(three) <= AGREEMENT * min(three) and sign_changes[k]:
             return levels[k], TableState.NOISE
-    return min(levels[_FIRST_ORDER - 1 :]), TableState.CURVED
+    return min(levels[FIRST_ORDER - 1 :]), TableState.CURVED
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The judge: what the numbers of a difference say about an analytical gradient. Pure NumPy, evaluates nothing."""
 
 import enum
-import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,15 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._judge.grid import generic_steps
 from fastgrad._judge.noise import NoiseModel
 
 Floats = NDArray[np.float64]
 
 NOISE_WIDTH = 6.0  # half width of a bar in standard deviations of the noise measured once for all of f
 ROUNDING = 0.6 * 2.0**-53  # standard deviation of rounding a result, at the very least
+SMALLEST_SCALE = 1e-290  # products with a denormal scale would lose their digits, and divisions by it overflow
 _WIDEST_STEP = 0.1  # of the scale of a coordinate
+_NOISIER = 8.0  # so many times the noise close by is another noise
+_ROUNDING_INSIDE = 2.0**-42  # of f: what ordinary programs lose, more at some spacings than at others
 _NARROWEST_STEP = 2.0**-30
 _SMALLEST_PART = 1e-6  # of the largest x_i g_i: components below are looked at with the step that suits this one
+# Relative to its scale, a first step is not made wider than this for the sake of precision that nobody asked for:
+# ordinary curvature would pass for a kink there.
+_WIDEST_BALANCE = 1e-5
+_ROOM_IN_TOLERANCE = 3.5  # noise bars at the first step that fit into the tolerance
 
 
 class Verdict(enum.Enum):
@@ -91,6 +98,10 @@ class Setting:
     def widest_step(self, i: Any) -> Any:
         return _WIDEST_STEP * np.maximum(self.scale[i], self.typical)
 
+    def widest_first_step(self, i: Any) -> Any:
+        """How wide a first step may be: the coordinate's own size says how far f can be trusted to be defined."""
+        return _WIDEST_STEP * self.scale[i]
+
     def is_near(self, i: Any, step: Any) -> Any:
         """Whether a step stays within the coordinate's own size: beyond it f may have become another function.
 
@@ -98,6 +109,23 @@ class Setting:
         """
         magnitude = np.abs(self.x[i])
         return (step <= magnitude) | (magnitude == 0.0)
+
+    def is_calm(self, i: Any, step: Any) -> Any:
+        """Whether f is about as quiet over a step as it is close by.
+
+        What looks like noise from afar only may be an oscillation, whose differences over a wide step are small
+        whatever the derivative is.
+        """
+        return self.sigma(i, step) <= self._calm_noise()
+
+    def calm_step(self, i: int) -> float:
+        """The widest step over which f is as quiet as close by; infinite if it is so over any."""
+        quiet, noise = self._calm_noise(), self.noise
+        noisy = [spacing for spacing, sigma in zip(noise.spacings, noise.sigmas, strict=True) if sigma > quiet]
+        return float(self.scale[i]) * noisy[0] / 64.0 if noisy else math.inf
+
+    def _calm_noise(self) -> Any:
+        return _NOISIER * np.maximum(self.noise.smallest, _ROUNDING_INSIDE * np.abs(self.value))
 
     def is_flat_enough(self, i: Any, step: Any) -> Any:
         """Whether values of f that are equal to the bit over a step show that coordinate i does not matter.
@@ -107,20 +135,27 @@ class Setting:
         bar = NOISE_WIDTH * ROUNDING * abs(self.value) / step
         return (self.largest_product == 0.0) | (bar <= self.absolute_tolerance(i))
 
-    def automatic_step(self, i: Any, multiplier: float) -> Floats:
-        """Where noise and truncation of a central difference balance if f''' is about f' / s^2.
+    def generic_step(self, i: int, step: float, attempt: int) -> float:
+        """One near the wanted step, with generic bits; another one at each attempt."""
+        index = np.array([i])
+        return float(generic_steps(self.x[index], np.array([step]), index, attempt, self.grid)[0])
 
-        At least so wide that the noise cannot reach the tolerance.
+    def automatic_step(self, i: Any, multiplier: float) -> Floats:
+        """Where noise and truncation of a central difference balance if f''' is about f' / s^2, or a narrower one.
+
+        At least so wide that the noise cannot reach the tolerance, and no wider than that needs where the curvature
+        of f would show.
         """
         scale = self.scale[i]
         part = np.maximum(np.abs(self.analytical[i]) * scale, _SMALLEST_PART * self.largest_product)
-        part = np.where(part > 0.0, part, abs(self.value) or 1.0)
-        level = max(self.noise.largest, ROUNDING * abs(self.value))
-        sigma = level if level > 0.0 else 2.0**-53 * part
-        wanted = scale * np.maximum(np.cbrt(3.0 * sigma / part), 7.0 * NOISE_WIDTH * sigma / (self.rtol * part))
-        widest = _WIDEST_STEP * scale
-        wanted = multiplier * np.minimum(wanted, widest)
-        return np.asarray(np.clip(wanted, _NARROWEST_STEP * scale, widest * max(1.0, multiplier)))
+        part = np.where(part > 0.0, part, np.where(self.value != 0.0, np.abs(self.value), 1.0))
+        level = np.maximum(self.noise.largest, ROUNDING * np.abs(self.value))
+        sigma = np.where(level > 0.0, level, 2.0**-53 * part)
+        balance = np.minimum(np.cbrt(3.0 * sigma / part), _WIDEST_BALANCE)
+        least = _ROOM_IN_TOLERANCE * NOISE_WIDTH * sigma / (self.rtol * part)
+        # A multiplier below 1 finds f more curved than assumed, one above 1 flatter or noisier.
+        wanted = np.maximum(min(multiplier, 1.0) * balance, np.minimum(least, _WIDEST_STEP)) * max(multiplier, 1.0)
+        return np.asarray(scale * np.maximum(wanted, _NARROWEST_STEP))
 
 
 def make_setting(
@@ -141,8 +176,7 @@ def make_setting(
     if value != 0.0:
         at_zero = np.flatnonzero((magnitude == 0.0) & (analytical != 0.0))
         scale[at_zero] = np.minimum(typical, abs(value) / np.abs(analytical[at_zero]))
-    # Products with a denormal scale would lose their digits, and divisions by it overflow.
-    scale = np.maximum(scale, 1e-290)
+    scale = np.maximum(scale, SMALLEST_SCALE)
     product = np.abs(analytical) * scale
     largest = float(product.max())
     mean = largest * float(np.sqrt(np.mean((product / largest) ** 2))) if largest > 0.0 else 0.0
@@ -154,40 +188,6 @@ def make_setting(
 
 def with_noise(setting: Setting, noise: NoiseModel, grid: Any) -> Setting:
     return replace(setting, noise=noise, grid=np.dtype(grid))
-
-
-@dataclass(frozen=True)
-class PlainJudgement:
-    """What the first central difference says: agreement certifies itself, disagreement says nothing yet."""
-
-    agrees: NDArray[np.bool_]
-    absolute: NDArray[np.bool_]  # agrees, but only as a component too small to be resolved
-    bar: Floats
-    suspicion: Floats  # |difference| over the tolerance
-
-
-def judge_plain(
-    setting: Setting, index: NDArray[np.int64], step: Floats, above: Floats, below: Floats, quotient: Floats
-) -> PlainJudgement:
-    """Judge central differences at coordinates `index`. Never accuses: two values cannot show truncation."""
-    with np.errstate(all="ignore"):
-        slope_jump = np.abs((above - setting.value) - (setting.value - below)) / step
-        sigma = np.maximum(setting.sigma(index, step), ROUNDING * np.maximum(np.abs(above), np.abs(below)))
-        noise = NOISE_WIDTH / math.sqrt(2.0) * sigma / step
-        analytical = setting.analytical[index]
-        difference = np.abs(quotient - analytical)
-        tolerance = setting.tolerance(index, quotient)
-        absolute_tolerance = setting.absolute_tolerance(index)
-        size = np.maximum(np.abs(quotient), np.abs(analytical))
-        bend = np.maximum(np.maximum(1e-3 * size, 4.0 * noise), tolerance)
-        resolved = (difference <= tolerance / 2) & (noise <= tolerance / 2) & (slope_jump <= bend)
-        small = (difference <= noise) & (noise <= absolute_tolerance / 2)
-        small &= slope_jump <= np.maximum(4.0 * noise, absolute_tolerance)
-        sound = np.isfinite(above) & np.isfinite(below) & np.isfinite(quotient) & np.isfinite(tolerance)
-        relative = resolved & (np.maximum(difference, noise) <= setting.rtol * size)
-        agrees = sound & (relative | ((resolved | small) & setting.is_near(index, step)))
-        suspicion = np.where(sound, difference / np.maximum(tolerance, 1e-300), np.inf)
-    return PlainJudgement(agrees, agrees & ~relative, noise + difference, suspicion)
 
 
 @dataclass
@@ -209,8 +209,7 @@ class Level:
 
 
 LOCAL_NOISE_WIDTH = 4.0
-_MISMATCH_BARS = 5.0  # bars that a difference must exceed before it is called an error
-_CONFIRMING_BARS = 2.0  # that it must also exceed at a clearly different step
+MISMATCH_BARS = 5.0  # bars that a difference must exceed before it is called an error
 _LARGE_SCALE = 1.0 / 32.0  # a step reaches a spacing of the noise tables at this share of it
 
 
@@ -267,7 +266,8 @@ def judge_levels(setting: Setting, i: int, levels: list[Level]) -> Ruling:
     """
     ordered = set_bars(levels)
     sound = uncontradicted(ordered)
-    best = min(sound, key=lambda level: level.bar)
+    # From afar f may have become another function, whose slope is no estimate of this one, however small the bar.
+    best = min([level for level in sound if setting.is_near(i, level.step)] or sound, key=lambda level: level.bar)
     flags = Flag.SCALE if len(sound) < len(ordered) else Flag.NONE
     matching = [level for level in ordered if is_resolved_match(setting, i, level)]
     relative = [level for level in matching if _gap(setting, i, level) <= setting.rtol * _size(setting, i, level)]
@@ -279,45 +279,14 @@ def judge_levels(setting: Setting, i: int, levels: list[Level]) -> Ruling:
     tolerance = setting.tolerance(i, best.estimate)
     if (
         difference > best.bar + tolerance
-        and difference >= _MISMATCH_BARS * best.bar
+        and difference >= MISMATCH_BARS * best.bar
         and not _some_level_agrees(setting, i, ordered, difference)
     ):
         return Ruling(Verdict.MISMATCH, best, flags)
-    if difference <= best.bar <= setting.absolute_tolerance(i) < math.inf and setting.is_near(i, best.step):
+    is_small = difference <= best.bar <= setting.absolute_tolerance(i) < math.inf
+    if is_small and setting.is_near(i, best.step) and setting.is_calm(i, best.step):
         return Ruling(Verdict.MATCH, best, flags | Flag.ABSOLUTE)
     return Ruling(Verdict.INCONCLUSIVE, best, flags)
-
-
-def scatter(level: Level) -> float:
-    """Local noise of a level over three standard deviations of the noise that was measured."""
-    measured = level.noise / (NOISE_WIDTH * level.noise_factor)
-    return level.local_noise / level.step / (3.0 * measured) if measured > 0.0 else 0.0
-
-
-def is_quiet(level: Level, difference: float) -> bool:
-    """Whether f follows a cubic across the level, to within its noise or to 1e-4 of the difference in question."""
-    return scatter(level) <= 1.0 or level.local_noise / level.step <= 1e-4 * difference
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def shows_mismatch(setting: Setting, i: int, levels: list[Level]) -> bool:
-    """Whether two quiet levels of clearly different steps (any two, if there is a kink) exclude the analytical value.
-
-    Both near x, one by five bars, the other by two. A single level can be fooled: an f that oscillates faster than
-    the step averages out, at times to values that scatter no more than noise.
-    """
-    kinked = kink_slopes(levels) is not None
-    shown = {}
-    for level in levels:
-        difference = abs(level.estimate - setting.analytical[i])
-        trusted = setting.is_near(i, level.step) and (kinked or is_quiet(level, difference))
-        if trusted and difference > level.bar + setting.tolerance(i, level.estimate):
-            shown[level.step] = difference / level.bar if level.bar > 0.0 else math.inf
-    return any(
-        bars >= _MISMATCH_BARS and others >= _CONFIRMING_BARS and max(step, other) >= 3.0 * min(step, other)
-        for step, bars in shown.items()
-        for other, others in shown.items()
-    )
 
 
 def _some_level_agrees(setting: Setting, i: int, ordered: list[Level], difference: float) -> bool:
@@ -332,22 +301,3 @@ def _some_level_agrees(setting: Setting, i: int, ordered: list[Level], differenc
     reach = setting.noise.spacing_of_largest * setting.scale[i] * _LARGE_SCALE
     wide = [level for level in ordered if level.step >= reach]
     return bool(wide) and all(agrees(level) for level in wide)
-
-
-def kink_slopes(levels: list[Level]) -> tuple[float, float] | None:
-    """Forward and backward slope close to x, if they differ by the same at steps far apart."""
-    ordered = sorted((level for level in levels if level.slope_jump != 0.0), key=lambda level: level.step)
-    for near, far in itertools.pairwise(ordered):
-        if far.step <= 16.0 * near.step or far.slope_jump * near.slope_jump <= 0.0:
-            continue
-        smallest = min(abs(near.slope_jump), abs(far.slope_jump))
-        noise = max(_noise_of_jump(near), _noise_of_jump(far))
-        steady = 0.5 < near.slope_jump / far.slope_jump < 2.0
-        if steady and smallest > noise and abs(near.slope_jump) > 1e-3 * abs(near.estimate):
-            return near.slopes if near.noise < 1e-3 * smallest else far.slopes
-    return None
-
-
-def _noise_of_jump(level: Level) -> float:
-    # A kink alone makes the local noise look like 0.7 of its jump, so that is taken once and the other thrice.
-    return max(3.0 * level.noise, LOCAL_NOISE_WIDTH * level.local_noise / level.step)

@@ -5,17 +5,21 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgrad._judge.verdict import NOISE_WIDTH
 from fastgrad._large.directions import PAIR_NOISE, STENCIL, Direction, ErrorEstimate, estimate_error, measure
 from fastgrad._large.ladder import NOISE_POINTS, ladder_steps, noise_spacing, pick_step, table_noise
 from fastgrad._large.probes import Prober, Scaling, key_of
 
+Floats = NDArray[np.float64]
+
 _MORE = 4  # directions drawn when one mismatch is confirmed, or some are in doubt
 _NEEDED = 2  # confirmed directions that make a mismatch
 _SMALLEST_STEP = 2.0**-46
 _FINE = 64.0  # roundings: noise above that may be structure
 _QUIET = 0.03
+_LARGER, _MOST_ROUNDINGS = 4.0, 1e4
 _TRIED = 3  # directions of a family that are looked at again
 _PURPOSES = {"noise": 1, "ladder": 2, "direction": 3}
 
@@ -49,8 +53,9 @@ class Family:
 
     @property
     def doubtful(self) -> list[Direction]:
-        """Flagged, no kink, not looked at again."""
-        return [d for d in self.flagged if d.key not in self.tried and d.key not in self.kinked]
+        """Flagged, no kink, not looked at again; the clearest first."""
+        left = [d for d in self.flagged if d.key not in self.tried and d.key not in self.kinked]
+        return sorted(left, key=lambda d: -abs(d.estimate) / d.bar if math.isfinite(d.estimate) else 0.0)
 
     @property
     def usable(self) -> list[Direction]:
@@ -77,6 +82,7 @@ class Detector:
         self._precision = precision  # of the analytical gradient
         self._grain = float(np.finfo(prober.point.dtype).eps)
         self._noise = noise  # what repeated evaluations at x showed
+        self._level = abs(value)  # size of f where the noise was measured
         self.families: list[Family] = []
 
     def draw(self, scaling: Scaling, count: int) -> bool:
@@ -103,6 +109,7 @@ class Detector:
         if not (np.isfinite(around.above).all() and np.isfinite(around.below).all()):
             return False
         self._noise = max(self._noise, table_noise(self._value, around.above, around.below))
+        self._level = max(abs(self._value), float(np.abs(around.above).max()), float(np.abs(around.below).max()))
         return math.isfinite(self._noise)
 
     def _extend(self, family: Family, count: int) -> None:
@@ -118,8 +125,17 @@ class Detector:
         for j, key in enumerate(keys):
             part = slice(3 * j, 3 * j + 3)
             around = pairs.above[part], pairs.below[part], pairs.product[part], pairs.square[part]
-            found.append(measure(key, step, self._value, around, family.noise, self._precision))
+            noise = self._noise_of(family, around[0], around[1])
+            found.append(measure(key, step, self._value, around, noise, self._precision))
         return found
+
+    def _noise_of(self, family: Family, above: Floats, below: Floats) -> float:
+        """Rounding grows with f: where f is much larger than close to x, as around a zero of f, so is that noise."""
+        size = max(float(np.abs(above).max()), float(np.abs(below).max()))
+        is_rounding = family.noise <= _MOST_ROUNDINGS * float(np.spacing(self._level))
+        if is_rounding and size > _LARGER * self._level > 0.0:
+            return family.noise * size / self._level
+        return family.noise
 
     # ---------------------------------------------------------------------------------------- confirmation
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastgrad._causes.cause import Cause
+from fastgrad._html import HtmlReport
 from fastgrad._judge.verdict import Verdict
+from fastgrad._layout import Layout
 from fastgrad._report import Component
 
 _WIDTH = 80
@@ -26,7 +28,7 @@ class BlockCheck:
 
 
 @dataclass(frozen=True)
-class DirectionalCheck:
+class DirectionalCheck(HtmlReport):
     """Outcome of `check_directional`.
 
     Attributes
@@ -43,7 +45,8 @@ class DirectionalCheck:
     scale : str
         Which scale that is: "mixed scale" (|x_i|, at least the median of its block), "relative scale" or "given scale".
     smallest_error : float
-        Power: the smallest relative error of the whole gradient that would be seen with 99 % probability.
+        Power: the smallest relative error of the whole gradient that would be seen with 99 % probability: two
+        directions differ by more than their bars, again at smaller steps.
     smallest_component_error : float
         Power: the same for an error in one component only, relative to a component of root mean square size.
     components : tuple of Component
@@ -69,6 +72,8 @@ class DirectionalCheck:
     executor : str
         How they ran: "prange", "threads", "serial", "inside f", "inside the passes", "python" or
         "serial, f is not thread-safe".
+    layout : Layout
+        Shape of x and its named blocks; ``layout.name(k)`` is the entry at flat position k.
     """
 
     verdict: Verdict
@@ -89,6 +94,7 @@ class DirectionalCheck:
     elapsed: float
     threads: int
     executor: str
+    layout: Layout
 
     @property
     def passed(self) -> bool:
@@ -107,6 +113,8 @@ class DirectionalCheck:
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, ready for json.dumps (NaN stays a float)."""
         plain = dict(self.__dict__)
+        del plain["layout"]
+        plain["shape"] = list(self.layout.shape)
         plain["verdict"] = self.verdict.value
         plain["interval"] = list(self.interval)
         plain["components"] = [

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 STENCIL = np.array([1.0, 2.0, 4.0])
 PAIR_NOISE = math.sqrt(0.5)  # of one central difference, in units of eta / t
 STENCIL_NOISE = 0.95  # of the extrapolated estimate
-_KINK_NOISE = 4.66  # of the intercept of the even parts
+KINK_NOISE = 4.66  # of the intercept of the even parts
 _TRUNCATION_SAFETY = 4.0
 _CONFIDENCE = 0.99
 
@@ -54,7 +54,7 @@ class Direction:
     @property
     def is_kinked(self) -> bool:
         """Whether the even part is large enough to explain the mismatch; then it is no evidence."""
-        sure = 4.0 * _KINK_NOISE * self.noise / self.step
+        sure = 4.0 * KINK_NOISE * self.noise / self.step
         return self.is_flagged and not abs(self.intercept) <= max(abs(self.estimate), sure)
 
     @property
@@ -75,7 +75,7 @@ def measure(
     t = STENCIL * step
     with np.errstate(all="ignore"):
         y1, y2, y4 = (float(y) for y in ((above - below) - product) / (2.0 * t))
-        e1, e2, e4 = (float(e) for e in ((above - value) + (below - value)) / t)
+        even = ((above - value) + (below - value)) / t
         slope = float(product[0] / (2.0 * step))
         near, far = (4.0 * y1 - y2) / 3.0, (4.0 * y2 - y4) / 3.0
     return Direction(
@@ -85,12 +85,18 @@ def measure(
         spread=abs(near - far),
         first=y1,
         second=y2,
-        intercept=(16.0 * e1 - 10.0 * e2 + e4) / 7.0,
+        intercept=even_intercept(even),
         slope=slope,
         square=float(square[0]),
         noise=noise,
         rounding=4.0 * precision * math.sqrt(float(square[0])),
     )
+
+
+def even_intercept(even: Floats) -> float:
+    """[f(x + c h) + f(x - c h) - 2 f(x)] / (c h) for c in 1, 2, 4, extrapolated to c = 0: the jump of the slope."""
+    e1, e2, e4 = (float(e) for e in even)
+    return (16.0 * e1 - 10.0 * e2 + e4) / 7.0
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ _MOST_FOR_PLACES = 1 << 22  # entries: rearrangements are looked for in the grad
 _REARRANGED = {"transpose", "reversed", "shift", "swapped entries", "swapped blocks", "misplaced block"}
 _SLACK = 1.5  # the bars are estimates themselves
 _CLEAR, _FEWEST_CLEAR, _FEWEST = 10.0, 4, 6
+_TRIED = 2
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,9 @@ def is_explained(
 
 
 def _along(family: Family, key: int, correction: Correction) -> float:
+    # Not with @, which wakes the threads of BLAS for every piece.
     return math.fsum(
-        float(family.scaling.components(key, k + correction.block.start) @ correction.at(k))
+        float((family.scaling.components(key, k + correction.block.start) * correction.at(k)).sum())
         for k in _pieces(correction.block.size)
     )
 
@@ -222,20 +224,37 @@ def cause_of_directions(
     bar = np.array([d.bar for _, d in seen])
     if y.size < _FEWEST or np.count_nonzero(np.abs(y) > _CLEAR * bar) < _FEWEST_CLEAR:
         return None
-    tolerance = 1.3 * bar + 10.0 * ALLOWANCE * np.abs(y)
-    whole = Block("", 0, (prober.point.size,))
-    slopes = np.array([d.slope for _, d in seen])
-    for kind in ("factor", "proportional to x", "constant", "proportional to sign(x)"):
-        column = slopes if kind == "factor" else _sums(prober, seen, kind)
-        interval = feasible(y, column, tolerance)
-        chance = np.sort(np.log10(np.minimum(1.0, 2.0 * tolerance / np.maximum(np.abs(y), 1e-300))))[1:].sum()
-        if interval is None or chance + math.log10(200.0) >= SURE:
-            continue
-        cause = _named(kind, interval, constants, prober.point.size)
-        formula = _formula(prober, whole, cause)
+    n = prober.point.size
+
+    def column(kind: str, count: int) -> Floats:
+        part = seen[:count]
+        return np.array([d.slope for _, d in part]) if kind == "factor" else _sums(prober, part, kind)
+
+    for cause in laws_of(y, bar, column, constants, n):
+        formula = _formula(prober, Block("", 0, (n,)), cause)
         if formula is not None:
-            return cause, Correction(whole, formula)
+            return cause, Correction(Block("", 0, (n,)), formula)
     return None
+
+
+def laws_of(
+    y: Floats, bar: Floats, column: Callable[[str, int], Floats], constants: Mapping[str, float], n: int
+) -> Iterator[Cause]:
+    """Laws of one parameter, y = c * column, that reproduce all mismatches y within their bars.
+
+    `column` is asked for its first few entries, each a pass over x, and for all of them only if these fit.
+    """
+    tolerance = 1.3 * bar + 10.0 * ALLOWANCE * np.abs(y)
+    chance = np.sort(np.log10(np.minimum(1.0, 2.0 * tolerance / np.maximum(np.abs(y), 1e-300))))[1:].sum()
+    if chance + math.log10(200.0) >= SURE:
+        return
+    for kind in ("factor", "proportional to x", "constant", "proportional to sign(x)"):
+        few = min(_TRIED, y.size)
+        if feasible(y[:few], column(kind, few), tolerance[:few]) is None:
+            continue
+        interval = feasible(y, column(kind, y.size), tolerance)
+        if interval is not None:
+            yield _named(kind, interval, constants, n)
 
 
 def _sums(prober: Prober, seen: Sequence[tuple[Family, object]], kind: str) -> Floats:

@@ -15,6 +15,7 @@ from fastgrad._large.explain import Correction, cause_of_directions, causes_of_s
 from fastgrad._large.locate import BlockFindings, Locator, default_budget
 from fastgrad._large.probes import Prober, key_of
 from fastgrad._large.samples import Kind, Sample, Sampler
+from fastgrad._large.zeros import Zeros, look_at_zeros
 
 _LAW_SAMPLES = 8
 _PURPOSE = 21
@@ -29,8 +30,8 @@ class Culprits:
     findings: list[BlockFindings] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
     law: Cause | None = None  # of the whole gradient, seen by directions alone
-    is_confirmed: bool = False  # the closest look agrees on one of the worst
-    is_cut_short: bool = False  # by the budget
+    is_confirmed: bool | None = None  # the closest look agrees on one of the worst; None if there was none
+    cut_short_by: str | None = None  # why the search ended early
     is_explained: bool = False  # with the corrections all directions agree
 
     def of_kind(self, *kinds: Kind) -> list[Sample]:
@@ -59,11 +60,13 @@ class Investigation:
         self._budget = budget if budget is not None else default_budget(prober.point.size)
         # The family that saw the mismatch first; its scaling suits the search.
         self._families = sorted(detector.families, key=lambda f: not f.confirmed)
+        self.culprits = Culprits()
+        self._rng = np.random.default_rng(key_of(seed, _PURPOSE, 2))
         key = key_of(seed, _PURPOSE)
         self._sampler = Sampler(prober, self._families, value, rtol=rtol, key=key)
 
     def run(self) -> Culprits:
-        culprits = Culprits()
+        culprits = self.culprits
         if self._is_rounded_to_single():
             text = "every entry is a float32 number, off by its rounding: computed in single precision"
             culprits.causes = [Cause("float32", None, text, self._prober.point.size)]
@@ -75,15 +78,29 @@ class Investigation:
         try:
             if law is None or not self._follow(law, culprits):
                 self._search(culprits)
-        except BudgetSpent:
-            culprits.is_cut_short = True
-        culprits.is_cut_short |= any(found.open for found in culprits.findings)
+        except BudgetSpent as spent:
+            culprits.cut_short_by = str(spent)
+        if culprits.cut_short_by is None and any(found.open for found in culprits.findings):
+            culprits.cut_short_by = f"the {self._budget} evaluations set aside for it"
+        self._confirm()
+        return culprits
+
+    def _confirm(self) -> None:
         with contextlib.suppress(BudgetSpent):
-            culprits.is_confirmed = confirm(
-                self._prober, self._value, culprits.wrong,
+            self.culprits.is_confirmed = confirm(
+                self._prober, self._value, self.culprits.wrong,
                 noise=self._families[0].noise, rtol=self._rtol, precision=self._precision,
             )  # fmt: skip
-        return culprits
+
+    def look_at_zeros(self) -> Zeros:
+        """Components that are exactly zero, one by one; the culprits hold those that are wrong."""
+        n, family = self._prober.point.size, self._families[0]
+        zeros = look_at_zeros(self._prober, self._sampler, self._rng, typical=family.estimate.norm / np.sqrt(n))
+        found = BlockFindings(Block("", 0, (n,)), 0.0)
+        found.samples.update({s.index: s for s in zeros.samples})
+        self.culprits.findings = [found]
+        self._confirm()
+        return zeros
 
     def _is_rounded_to_single(self) -> bool:
         """Whether E is at the level of float32, and so is every value of the gradient."""

@@ -1,14 +1,19 @@
 """Segments through x: the difference of f between their ends against the integral of the gradient along them."""
 
+import contextlib
 import math
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._inputs import Array, Point, gradient_array, unflatten
+from fastgrad import _threads
+from fastgrad._budget import BudgetSpent
+from fastgrad._inputs import Array, Point, gradient_at, unflatten
 from fastgrad._judge.verdict import NOISE_WIDTH
 from fastgrad._large.ladder import NOISE_POINTS, noise_spacing, table_noise
 from fastgrad._large.probes import Scaling
@@ -36,6 +41,11 @@ class Segment:
     noise: float  # half width of what noise and rounding can do to either
     quadrature: float
     size: float  # integral of ||g v||, which a relative error refers to
+
+    @property
+    def middle(self) -> float:
+        """The middle, as a multiple of v."""
+        return (_START + 1.0) * self.length
 
     @property
     def mismatch(self) -> float:
@@ -66,14 +76,18 @@ class Line:
     """Evaluates f at ends and the gradient at nodes of segments through one point."""
 
     def __init__(
-        self, objective: Objective, point: Point, gradient: Callable[..., Any], args: tuple[Any, ...], value: float
-    ) -> None:
+        self, objective: Objective, point: Point, gradient: Callable[..., Any], args: tuple[Any, ...], value: float,
+        *, deadline: float = math.inf,
+    ) -> None:  # fmt: skip
         self._objective = objective
         self._point = point
         self._gradient = gradient
         self._args = args
         self._value = value
         self._x = point.flat.astype(np.float64)
+        self._counting = threading.Lock()
+        self._deadline = deadline
+        self._is_threaded = False
         self.noise = 0.0
         self.evaluations = 0
         self.gradients = 0
@@ -88,16 +102,39 @@ class Line:
             self.noise = max(self.noise, table_noise(self._value, above, below))
 
     def _f(self, x: Floats) -> float:
-        self.evaluations += 1
+        with self._counting:
+            self.evaluations += 1
         value, _ = self._objective.value(x.astype(self._point.dtype))
         return float(value)
 
     def gradient_at(self, x: Floats) -> Array:
-        self.gradients += 1
+        """Read it at once: the function may overwrite what it returned at its next call."""
+        if time.perf_counter() > self._deadline:
+            raise BudgetSpent("the time limit")
         form = unflatten(x.astype(self._point.dtype), self._point.shape)
-        found = gradient_array(self._gradient(form, *self._args), name="the gradient's result", shape=self._point.shape)
-        self.precision = max(self.precision, float(np.finfo(found.dtype).eps))
-        return found.reshape(-1)
+        # Beside other threads a gradient with parallel loops needs Numba's layer to itself, where that asks for it.
+        with _threads.launching_parallel() if self._is_threaded else contextlib.nullcontext():
+            values = self._gradient(form, *self._args)
+        found = gradient_at(self._point, values, name="the gradient's result")
+        with self._counting:
+            self.gradients += 1
+            self.precision = max(self.precision, float(np.finfo(found.dtype).eps))
+        return found
+
+    def segments(self, directions: Sequence[Floats], length: float, panels: int, threads: int) -> list[Segment]:
+        """Several segments, side by side on threads."""
+        found: list[Segment | None] = [None] * len(directions)
+        lanes = min(threads, len(directions))
+
+        def run(lane: int) -> None:
+            for k in range(lane, len(directions), lanes):
+                found[k] = self.segment(directions[k], length, panels)
+
+        if directions:
+            self._is_threaded = lanes > 1
+            _threads.run_on_threads(run, lanes)
+            self._is_threaded = False
+        return [segment for segment in found if segment is not None]
 
     def segment(self, v: Floats, length: float, panels: int = 1) -> Segment:
         """2 evaluations of f and 15 of the gradient for each panel."""
@@ -116,7 +153,7 @@ class Line:
     def _integrate(self, middle: Floats, half: Floats, panels: int, span: tuple[float, float]) -> Integral:
         def integrand(t: float) -> tuple[float, float]:
             terms = self.gradient_at(middle + t * half) * half
-            return float(terms.sum()), float(np.linalg.norm(terms))
+            return float(terms.sum()), math.sqrt(float((terms * terms).sum()))  # no BLAS: it wakes its threads
 
         return integrate(integrand, panels, span)
 

@@ -4,6 +4,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
+from fastgrad._causes.cause import Cause
+from fastgrad._html import HtmlReport
 from fastgrad._judge.verdict import Verdict
 from fastgrad._large.line import Segment
 from fastgrad._report import Component
@@ -13,7 +15,7 @@ _ROWS = 5
 
 
 @dataclass(frozen=True)
-class LineIntegralCheck:
+class LineIntegralCheck(HtmlReport):
     """Outcome of `check_line_integral`.
 
     Attributes
@@ -34,6 +36,8 @@ class LineIntegralCheck:
         Wrong components of the gradient that were located.
     blocks : tuple of str
         Named blocks whose own segments differ.
+    causes : tuple of Cause
+        Laws behind the mismatch, where segments or components leave no doubt.
     noise : float
         Noise level of f (standard deviation, in units of f).
     rtol : float
@@ -52,6 +56,7 @@ class LineIntegralCheck:
     kink: tuple[float, float] | None
     components: tuple[Component, ...]
     blocks: tuple[str, ...]
+    causes: tuple[Cause, ...]
     noise: float
     rtol: float
     evaluations: int
@@ -68,6 +73,8 @@ class LineIntegralCheck:
 
     def __str__(self) -> str:
         lines = textwrap.wrap(f"{self.verdict.name}: {self.reason}.", _WIDTH)
+        for cause in self.causes:
+            lines += textwrap.wrap(f"Cause: {cause.sentence}{'' if cause.sentence.endswith('?') else '.'}", _WIDTH)
         rows: list[tuple[str, ...]] = [("segment", "length", "panels", "f(b) - f(a)", "integral", "difference", "+-")]
         rows += [
             (
@@ -102,6 +109,7 @@ class LineIntegralCheck:
             {**row.__dict__, "index": list(row.index), "verdict": row.verdict.value} for row in self.components
         ]
         plain["blocks"] = list(self.blocks)
+        plain["causes"] = [dict(cause.__dict__) for cause in self.causes]
         return plain
 
 

@@ -1,7 +1,7 @@
 """Which components are wrong: blocks first, then samples, then the tree or, where many are wrong, a density."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,11 +15,14 @@ from fastgrad._large.samples import FamilyMeter, Kind, Sample, Sampler
 from fastgrad._large.structure import Pattern, is_interval, separating, stretch
 from fastgrad._large.tree import TreeSearch
 
-_SAMPLES, _MORE_SAMPLES, _LARGEST = 8, 16, 2
+_SAMPLES, _MORE_SAMPLES, _LARGE_SAMPLE, _LARGEST = 8, 16, 48, 2
+_MANY, _MANY_OPEN = 24, 12
 _PASSES = 5
 _MOST_OPEN = 64
 _LEAST_BUDGET = 80
-_PURPOSES = {"block": 11, "tree": 12, "sample": 13, "complement": 14}
+_PER_COMPONENT, _MOST_EARNING = 24, 100
+_FIRST_TRY, _FIRST_PASSES, _FIRST_OPEN = 32, 3, 2
+_PURPOSES = {"block": 11, "tree": 12, "sample": 13, "complement": 14, "first": 15}
 
 
 @dataclass
@@ -29,6 +32,7 @@ class BlockFindings:
     block: Block
     size: float  # root mean square of the restricted mismatches, in units of f
     samples: dict[int, Sample] = field(default_factory=dict)
+    fair: set[int] = field(default_factory=set)  # those drawn at random, which tell the share
     density: tuple[float, float, float] | None = None  # share of wrong components, with 99 % bounds
     pattern: Pattern | None = None
     dense: list[Span] = field(default_factory=list)  # intervals full of wrong components
@@ -42,8 +46,12 @@ class BlockFindings:
         return sorted(self.of_kind(Kind.WRONG), key=lambda s: s.index)
 
 
+def _count(samples: Iterable[Sample], *kinds: Kind) -> int:
+    return sum(s.kind in kinds for s in samples)
+
+
 def default_budget(n: int) -> int:
-    """Evaluations that location may take."""
+    """Evaluations that location may take, besides those earned by components found."""
     return int(max(400.0, 64.0 * math.log2(n + 1)))
 
 
@@ -62,13 +70,15 @@ class Locator:
         self._rng = np.random.default_rng(key_of(seed, _PURPOSES["sample"]))
         self._strength = family.estimate.root_mean_square
         self.findings: list[BlockFindings] = []
+        self._known: dict[int, float] = {}  # scaled errors found so far
 
     def run(self, known: dict[int, float]) -> list[BlockFindings]:
         """Findings of every block that differs, the worst first; `known` scaled errors count as found."""
+        self._known = known
         for size, block in self._wrong_blocks():
             found = BlockFindings(block, size)
             self.findings.append(found)  # at once, so that it survives a budget that ends here
-            self._search(found, known)
+            self._search(found)
         return self.findings
 
     def _meter(self, *purpose: int) -> FamilyMeter:
@@ -84,33 +94,63 @@ class Locator:
         differs = np.abs(moments).max(axis=1) > meter.bar
         return sorted(((float(sizes[k]), self._blocks[k]) for k in np.flatnonzero(differs)), key=lambda pair: -pair[0])
 
-    def _search(self, found: BlockFindings, known: dict[int, float]) -> None:
+    def _search(self, found: BlockFindings) -> None:
         block = found.block
-        self._sample(found, self._first_choice(block))
-        significant = found.of_kind(Kind.WRONG, Kind.TINY)
-        if significant and block.size > _SAMPLES:
-            self._sample(found, self._rng.integers(block.start, block.stop, _MORE_SAMPLES))
-            significant = found.of_kind(Kind.WRONG, Kind.TINY)
+        if block.size > _SAMPLES and self._is_soon_clean(found):
+            return
         if block.size <= _SAMPLES:
+            self._sample(found, range(block.start, block.stop))
             return
-        if len(significant) < 2:
-            self._grow_tree(found, known, is_dense=False)
-            return
-        wrong, right = found.wrong, found.of_kind(Kind.RIGHT)
-        if wrong:
-            trials = len(wrong) + len(right)
-            found.density = (len(wrong) / trials, *proportion_bounds(len(wrong), trials))
-            found.pattern = self._find_pattern(found)
-            few = found.density[1] * block.size < (self._limit - self._prober.evaluations) / 10
-            if len(right) >= 3 and found.pattern is None and few:
-                self._grow_tree(found, known, is_dense=True)
+        seen = self._sample(found, self._largest(block))
+        seen += self._sample_fairly(found, _SAMPLES - _LARGEST)
+        if _count(seen, Kind.WRONG, Kind.TINY):
+            seen += self._sample_fairly(found, _MORE_SAMPLES)
+        if _count(seen, Kind.WRONG, Kind.TINY) < 2:
+            self._grow_tree(found)
+        elif _count(seen, Kind.WRONG):
+            self._describe(found)
 
-    def _first_choice(self, block: Block) -> Iterator[int]:
-        """All of a small block; otherwise a fair sample and the largest entries."""
-        if block.size <= _SAMPLES:
-            return iter(range(block.start, block.stop))
-        chosen = [int(i) for i in self._rng.integers(block.start, block.stop, _SAMPLES - _LARGEST)]
-        return iter(chosen + self._largest(block))
+    def _describe(self, found: BlockFindings) -> None:
+        """Many wrong components: their share, their place, or, if there are not so many after all, each of them."""
+        fair = [found.samples[i] for i in found.fair]
+        wrong, right = _count(fair, Kind.WRONG), _count(fair, Kind.RIGHT)
+        if wrong + right == 0:
+            self._grow_tree(found)
+            return
+        found.density = (wrong / (wrong + right), *proportion_bounds(wrong, wrong + right))
+        found.pattern = self._find_pattern(found)
+        few = found.density[1] * found.block.size < (self._limit - self._prober.evaluations) / 10
+        if right >= 3 and found.pattern is None and few:
+            self._grow_tree(found, most_open=_MOST_OPEN)
+
+    def _is_soon_clean(self, found: BlockFindings) -> bool:
+        """Whether a short search finds all that is wrong: one component or two, the most frequent case."""
+        known = self._known
+        before, limit = set(known), self._prober.evaluations + _FIRST_TRY
+        for number in range(_FIRST_PASSES):
+            meter = self._meter(_PURPOSES["first"], found.block.start, number)
+            search = TreeSearch(
+                meter, known, self._rng, lambda count: self._prober.evaluations >= limit or count > _FIRST_OPEN
+            )
+            looked_wrong = search.run(found.block.start, found.block.stop)
+            if search.open or search.dense:
+                break
+            if not looked_wrong:
+                self._look_at(found, set(known) - before)
+                return True
+        self._look_at(found, set(known) - before)
+        return False
+
+    def _look_at(self, found: BlockFindings, index: set[int]) -> None:
+        """Look again at components that a search found, in this block."""
+        inside = sorted(i for i in index if found.block.start <= i < found.block.stop)
+        if inside:
+            self._sample(found, inside, expected=min(abs(self._known[i]) for i in inside))
+
+    def _sample_fairly(self, found: BlockFindings, count: int) -> list[Sample]:
+        index = self._rng.integers(found.block.start, found.block.stop, count)
+        found.fair.update(int(i) for i in index)
+        return self._sample(found, index)
 
     def _largest(self, block: Block) -> list[int]:
         """Largest |S a| of a block, piece by piece: no array of its size is made."""
@@ -122,37 +162,60 @@ class Locator:
             best = sorted(best + [(-float(size[k]), int(index[k])) for k in top])[:_LARGEST]
         return [i for _, i in best]
 
-    def _sample(self, found: BlockFindings, index: Iterator[int] | NDArray[np.int64]) -> list[Sample]:
-        block = found.block
+    def _sample(self, found: BlockFindings, index: Iterable[int], *, expected: float | None = None) -> list[Sample]:
+        """Look at components; the scaled error to be resolved is, if not given, an equal share of the block's."""
         typical = self._family.estimate.norm / math.sqrt(self._prober.point.size)
-        samples = self._sampler.sample(index, expected=found.size / math.sqrt(block.size), typical=typical)
+        share = found.size / math.sqrt(found.block.size)
+        samples = self._sampler.sample(index, expected=share if expected is None else expected, typical=typical)
         found.samples.update({s.index: s for s in samples})
         return samples
 
     # --------------------------------------------------------------------------------------------- few wrong
 
-    def _grow_tree(self, found: BlockFindings, known: dict[int, float], *, is_dense: bool) -> None:
-        """Passes with fresh weights until one sees nothing; then every component found is looked at again."""
-        block, before = found.block, set(known)
-        limit = max(self._prober.evaluations + _LEAST_BUDGET, self._limit)
-        most_open = _MOST_OPEN if is_dense else block.size
+    def _grow_tree(self, found: BlockFindings, *, most_open: int | None = None) -> None:
+        """Passes with fresh weights until one sees nothing; then every component found is looked at again.
+
+        A search that finds many and has many left asks a larger sample, once, whether the block is full of them.
+        """
+        block, known = found.block, self._known
+        before = set(known)
+        least = self._prober.evaluations + _LEAST_BUDGET
+        ask_at = math.inf if most_open is not None else len(known) + _MANY
 
         def is_spent(count: int) -> bool:
-            return self._prober.evaluations >= limit or count > most_open
+            earned = _PER_COMPONENT * min(len(known), _MOST_EARNING)  # a search that finds goes on
+            return self._prober.evaluations >= max(least, self._limit + earned) or count > (most_open or block.size)
+
+        def is_to_stop(count: int) -> bool:
+            return is_spent(count) or (len(known) >= ask_at and count > _MANY_OPEN)
 
         for number in range(_PASSES):
             meter = self._meter(_PURPOSES["tree"], block.start, number)
-            search = TreeSearch(meter, known, self._rng, is_spent)
+            search = TreeSearch(meter, known, self._rng, is_to_stop)
             looked_wrong = search.run(block.start, block.stop)
             found.dense += search.dense
             found.open = [(node.lo, node.hi, node.strength) for node in search.open]
-            if found.open or found.dense or not looked_wrong or is_spent(0):
+            if found.open and not is_spent(len(found.open)):
+                ask_at = math.inf
+                if self._is_full(found):
+                    break
+            elif found.open or found.dense or not looked_wrong or is_spent(0):
                 break
-        self._sample(found, iter(sorted(i for i in set(known) - before if block.start <= i < block.stop)))
+        self._look_at(found, set(known) - before)
         for lo, hi in found.dense[:6]:
             self._sample(found, self._rng.integers(lo, hi, 4))
 
     # -------------------------------------------------------------------------------------------- many wrong
+
+    def _is_full(self, found: BlockFindings) -> bool:
+        """Whether a larger sample meets several wrong components: then their share is the better description."""
+        if _count(self._sample_fairly(found, _LARGE_SAMPLE), Kind.WRONG) < 2:
+            return False
+        fair = [found.samples[i] for i in found.fair]
+        wrong, right = _count(fair, Kind.WRONG), _count(fair, Kind.RIGHT)
+        found.density = (wrong / (wrong + right), *proportion_bounds(wrong, wrong + right))
+        found.open = []
+        return True
 
     def _find_pattern(self, found: BlockFindings) -> Pattern | None:
         """The place of many wrong components, if directions that leave it alone see nothing."""
@@ -185,7 +248,7 @@ class Locator:
         return stretch(first, last)
 
     def _is_wrong(self, found: BlockFindings, position: int) -> bool:
-        (sample,) = self._sample(found, iter([found.block.start + position]))
+        (sample,) = self._sample(found, [found.block.start + position])
         return sample.kind in (Kind.WRONG, Kind.TINY)
 
     def _explains(self, pattern: Pattern, block: Block) -> bool:

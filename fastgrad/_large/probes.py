@@ -2,23 +2,27 @@
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad import _threads
-from fastgrad._budget import BudgetSpent
+from fastgrad._budget import Budget, BudgetSpent
 from fastgrad._compiled import direction_kernels as kernels
 from fastgrad._inputs import Array, Point
 from fastgrad._judge.grid import scramble
-from fastgrad._objective import Objective, refusal_to_write
+from fastgrad._objective import Objective
+from fastgrad._prepared import refusal_to_write
 
 Floats = NDArray[np.float64]
 Span = tuple[int, int]
 
-# Up to here every thread gets a point of its own and evaluates alone; beyond, threads share one point.
-_MOST_BYTES_OF_ROWS = 1 << 28
+# Up to here every thread gets two points of its own and evaluates alone; beyond, threads share two points.
+_MOST_BYTES_OF_POINTS = 1 << 28
+_LARGE = 1 << 16  # entries from which x is not restored between launches that move all of it
+_LINE = 64  # bytes of a cache line, where each point begins: stores across two lines cost double
 
 _SLICE_SECONDS = 0.07
 _GROWTH = 8  # of a slice over the one before
@@ -94,37 +98,48 @@ class Pairs:
 
 
 class Prober:
-    """Evaluates an objective along directions, in parallel over the points or, for large n, inside each pass.
+    """Evaluates an objective along directions, in parallel over the pairs of points or, for large n, within each.
 
-    No result depends on the threads. BudgetSpent is raised where the limit does not allow what is asked for.
+    No result depends on the threads. BudgetSpent is raised where the budget does not allow what is asked for.
     """
 
     def __init__(
-        self, objective: Objective, point: Point, analytical: Array, *, threads: int | None, limit: int | None
+        self, objective: Objective, point: Point, analytical: Array, *, threads: int | None, budget: Budget
     ) -> None:
         self.objective = objective
         self.point = point
         self.analytical = analytical
         self.evaluations = 0
         self.threads = _threads.count_threads(threads)
-        self._limit = limit
-        alone = objective.alone is not None
-        self._is_wide = self.threads > 1 and (alone or point.flat.nbytes * self.threads > _MOST_BYTES_OF_ROWS)
-        rows = 1 if self._is_wide or alone else self.threads
-        self._rows = np.empty((rows, -(-point.size // 16) * 16 + 16), dtype=point.dtype)
-        self._rows[:, : point.size] = point.flat
+        self.budget = budget
+        self._lanes = _count_lanes(point, 1 if objective.alone is not None else self.threads)
+        self._moved = (0, 0)  # where the shared points may differ from x
         self._seconds = 1e-9
+
+    @cached_property
+    def _points(self) -> Array:
+        """Two copies of x for each lane; made when first needed, as what comes before needs memory too."""
+        stride = _stride(self.point)
+        per_line = _LINE // self.point.dtype.itemsize
+        whole = np.empty(self._lanes * 2 * stride + per_line, dtype=self.point.dtype)
+        first = -whole.ctypes.data % _LINE // whole.itemsize
+        points = whole[first : first + self._lanes * 2 * stride].reshape(self._lanes, 2, stride)
+        points[:, :, : self.point.size] = self.point.flat
+        return points
 
     @property
     def route(self) -> str:
         """How the evaluations run, for the report."""
         if self.objective.alone is not None:
             return self.objective.alone
-        if self._is_wide:
-            return "inside the passes" if _threads.layer_is_safe() else "serial"
-        if self._rows.shape[0] == 1:
-            return "serial"
-        return "prange" if _threads.layer_is_safe() else "threads"
+        if self._lanes > 1:
+            return "prange" if _threads.layer_is_safe() else "threads"
+        return "inside the passes" if self._is_shared else "serial"
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether threads work side by side within one pair of points."""
+        return self.threads > 1 and self._lanes == 1 and _threads.layer_is_safe()
 
     def pairs(
         self, scaling: Scaling, key: list[int], step: Floats, spans: list[Span] | None = None, *, coded: bool = False
@@ -133,80 +148,120 @@ class Prober:
 
         A coded direction is multiplied by the position in the span, from -1 to 1.
         """
-        lo, hi = np.repeat(np.array(spans or [(0, self.point.size)] * len(key), dtype=np.int64), 2, axis=0).T.copy()
+        lo, hi = np.array(spans or [(0, self.point.size)] * len(key), dtype=np.int64).T.copy()
         slope = 1.0 / np.maximum(0.5 * (hi - lo), 1.0) if coded else np.zeros(lo.size)
-        keys = np.repeat(np.array(key, dtype=np.uint64), 2)
-        steps = np.stack([step, -np.asarray(step)], axis=1).reshape(-1)
-        value, product, square = self._probe(scaling, (lo, hi, 0.5 * (lo + hi - 1), slope, keys, steps))
-        return Pairs(steps[0::2], value[0::2], value[1::2], product[1::2], square[1::2])
+        steps = np.array(step, dtype=np.float64)
+        keys = np.array(key, dtype=np.uint64)
+        above, below, product, square = self._probe(scaling, (lo, hi, 0.5 * (lo + hi - 1), slope, keys, steps))
+        return Pairs(steps, above, below, product, square / (2.0 * steps) ** 2)
 
     def value_with(self, i: int, coordinate: float) -> float:
         """f with one coordinate replaced; NaN if it raised."""
         self._require(1)
-        row = self._rows[0, : self.point.size]
+        self._restore()
+        row = self._points[0, 0, : self.point.size]
         row[i] = coordinate
         value, _ = self.objective.value(row)
         row[i] = self.point.flat[i]
-        self.evaluations += 1
+        self._count(1)
         return float(value)
 
     def require_intact(self) -> None:
         """Raise if f left a trace in its arguments."""
-        if not (self._rows[:, : self.point.size] == self.point.flat).all():
+        self._restore()
+        if not all(np.array_equal(row[: self.point.size], self.point.flat) for two in self._points for row in two):
             raise ValueError(refusal_to_write("x"))
         self.objective.require_arguments_intact()
 
     def _require(self, evaluations: int) -> None:
-        if self._limit is not None and self.evaluations + evaluations > self._limit:
-            raise BudgetSpent
+        """Raise unless so many may be made; fewer may still be."""
+        if self.budget.allows(evaluations) < evaluations or self.budget.spent_by is not None:
+            raise BudgetSpent(self.budget.spent_by or f"the limit of {self.budget.evaluations} evaluations")
+
+    def _count(self, evaluations: int) -> None:
+        self.evaluations += evaluations
+        self.budget.used += evaluations
 
     def _probe(self, scaling: Scaling, probe: tuple[Array, ...]) -> Floats:
         """Values of f and the two sums; NaN where f raised. In slices, since only between them Ctrl-C is noticed."""
         count = probe[0].size
-        self._require(count)
-        result = np.full((3, count), np.nan)
+        self._require(2 * count)
+        result = np.full((4, count), np.nan)
         done, size = 0, count
         while done < count:
-            wanted = max(2 * self._rows.shape[0], min(int(_SLICE_SECONDS / self._seconds), _GROWTH * size))
+            wanted = max(self._lanes, min(int(_SLICE_SECONDS / self._seconds), _GROWTH * size))
             size = min(wanted, count - done)
             part = slice(done, done + size)
+            self._require(0)  # the time may have run out
             started = time.perf_counter()
             self._launch(scaling, tuple(a[part] for a in probe), tuple(a[part] for a in result))
             done += size
-            self.evaluations += size
+            self._count(2 * size)
             self._seconds = (time.perf_counter() - started) / size
         return result
 
     def _launch(self, scaling: Scaling, probe: tuple[Array, ...], result: tuple[Floats, ...]) -> None:
-        status = np.zeros(probe[0].size, np.uint8)
-        head = (self.objective.function, self.objective.block_address)
         shared = (self.point.flat, self.analytical, scaling.arrays)
-        lanes = self._rows.shape[0]
-        if self._is_wide and _threads.layer_is_safe():
-            for k in range(status.size):
-                self._probe_wide(shared, tuple(a[k] for a in probe), tuple(a[k : k + 1] for a in result))
+        head = (self.objective.function, self.objective.block_address)
+        lanes, count = self._lanes, probe[0].size
+        if lanes == 1 and (self._is_shared or callable(self.objective.function) or self.point.size > _LARGE):
+            for k in range(count):
+                self._probe_shared(shared, tuple(a[k] for a in probe), tuple(a[k : k + 1] for a in result))
         elif lanes == 1:
-            self.objective.run(kernels.probes_serial, self._rows, *shared, probe, result, status)
+            self._restore()
+            self.objective.run(kernels.pairs_serial, self._points, *shared, probe, result)
         elif _threads.layer_is_safe():
             with _threads.launching_parallel():
-                kernels.probes_parallel(*head, self._rows, *shared, probe, result, status)
+                kernels.pairs_parallel(*head, self._points, *shared, probe, result)
         else:
 
             def run(lane: int) -> None:
-                part = slice(status.size * lane // lanes, status.size * (lane + 1) // lanes)
+                part = slice(count * lane // lanes, count * (lane + 1) // lanes)
                 cut = tuple(tuple(a[part] for a in arrays) for arrays in (probe, result))
-                kernels.probes_serial(*head, self._rows[lane : lane + 1], *shared, *cut, status[part])
+                kernels.pairs_serial(*head, self._points[lane : lane + 1], *shared, *cut)
 
             _threads.run_on_threads(run, lanes)
 
-    def _probe_wide(self, shared: tuple[Any, ...], probe: tuple[Any, ...], result: tuple[Floats, ...]) -> None:
-        row, start = self._rows[0, : self.point.size], shared[2][1]
+    # ---------------------------------------------------------------------------------- two points for all threads
+
+    def _probe_shared(self, shared: tuple[Any, ...], probe: tuple[Any, ...], result: tuple[Floats, ...]) -> None:
+        two, start = (self._points[0, 0, : self.point.size], self._points[0, 1, : self.point.size]), shared[2][1]
         lo, hi, middle, slope, key, step = probe
+        if (lo, hi) != self._moved:
+            self._restore()
+        self._moved = (int(lo), int(hi))
         first = int(np.searchsorted(start, lo, side="right")) - 1
         partial = np.zeros((int(np.searchsorted(start, hi, side="left")) - first, 2))
-        with _threads.launching_parallel():
-            kernels.displace(row, *shared, (lo, hi, middle, slope), key, step, self.threads, partial)
-        value, product, square = result
-        value[0], _ = self.objective.value(row)
+        span = (lo, hi, middle, slope)
+        if self._is_shared and partial.shape[0] > 1:
+            with _threads.launching_parallel():
+                kernels.displace_parallel(*two, *shared, span, key, step, self.threads, partial)
+        else:
+            kernels.displace_serial(*two, *shared, span, key, step, partial)
+        above, below, product, square = result
+        above[0], below[0] = self._values(*two)
         product[0], square[0] = kernels.merge(partial)
-        row[lo:hi] = self.point.flat[lo:hi]
+
+    def _values(self, above: Array, below: Array) -> tuple[float, float]:
+        if self._is_shared and self.objective.alone is None:
+            value = np.empty(2)
+            with _threads.launching_parallel():
+                kernels.evaluate_both(self.objective.function, self.objective.block_address, above, below, value)
+            return float(value[0]), float(value[1])
+        return self.objective.value(above)[0], self.objective.value(below)[0]
+
+    def _restore(self) -> None:
+        part = slice(*self._moved)
+        self._points[0, :, part] = self.point.flat[part]
+        self._moved = (0, 0)
+
+
+def _stride(point: Point) -> int:
+    """Entries from one point to the next: whole cache lines, and one between them, which no two threads share."""
+    per_line = _LINE // point.dtype.itemsize
+    return (-(-point.size // per_line) + 1) * per_line
+
+
+def _count_lanes(point: Point, threads: int) -> int:
+    """Threads that get two points of their own, as far as memory allows; 1 if that is none."""
+    return max(1, min(threads, _MOST_BYTES_OF_POINTS // (2 * _stride(point) * point.dtype.itemsize)))

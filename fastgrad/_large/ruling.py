@@ -7,13 +7,16 @@ from fastgrad._judge.verdict import Verdict
 from fastgrad._large.detect import Family, Finding
 from fastgrad._large.investigate import Culprits
 from fastgrad._large.samples import Kind
+from fastgrad._large.zeros import Zeros
 
 Ruling = tuple[Verdict, str]
 
-# A mismatch is confirmed at a third of the step, where noise is three times as large, and the smallest weight of a
-# component is 0.48: with a margin, whatever its place, an error is seen from so many bars on. For many errors the
-# directions scatter like normal numbers, and 2 of K must see it: the same factor serves from K = 8 on.
-POWER = 6.5
+# A mismatch is confirmed at a third of the step, where noise is three times as large, in the two clearest of K
+# directions, whose weights of a single component are rarely below 1.2; for many errors directions scatter like normal
+# numbers, and the two clearest lie beyond one standard deviation. So an error of so many bars is seen with 99 %
+# probability; docs/directional_rates.md has the shares measured.
+POWER = 4.0
+_WIDEST = 0.5  # the smallest error seen, from which agreement says nothing
 
 
 def rule_without_directions(value: float) -> Ruling:
@@ -33,6 +36,12 @@ def rule_on_directions(finding: Finding, families: list[Family], rtol: float) ->
         return rule_without_directions(0.0)
     if finding is Finding.AGREES:
         high = max(f.estimate.high for f in families)
+        floor = min(f.estimate.floor for f in families)
+        if not POWER * floor < _WIDEST:
+            return Verdict.INCONCLUSIVE, (
+                f"{drawn} random directions agree within their error bars, but these are {floor:.1g} of the gradient: "
+                f"the noise of f hides it"
+            )
         return Verdict.MATCH, f"{drawn} random directions agree within their error bars; E is at most {high:.1g}"
     if finding is Finding.KINKED:
         return Verdict.INCONCLUSIVE, (
@@ -64,16 +73,16 @@ def rule_on_culprits(culprits: Culprits, families: list[Family], rtol: float, na
             f"{count}, for instance {names(worst.index)}: analytical {worst.analytical:.6g}, "
             f"numerical {worst.numerical:.6g} +- {worst.bar:.1g}"
         )
-    if wrong:
+    if wrong and culprits.is_confirmed is not None:
         return Verdict.INCONCLUSIVE, (
             f"directions differ, and so does {names(wrong[0].index)}, but a look at all scales cannot confirm it"
         )
     if culprits.law is not None and low > rtol:
         return Verdict.MISMATCH, "all random directions differ by the same simple law"
-    if culprits.is_cut_short and low > rtol:
+    if culprits.cut_short_by is not None and low > rtol:
         return Verdict.MISMATCH, (
-            f"{_confirmed(families)} random directions differ, confirmed at smaller steps; the evaluations allowed "
-            f"did not suffice to locate a wrong component"
+            f"{_confirmed(families)} random directions differ, confirmed at smaller steps; the search for wrong "
+            f"components was ended by {culprits.cut_short_by}"
         )
     return _rule_without_culprits(culprits, families, rtol)
 
@@ -88,7 +97,7 @@ def _rule_without_culprits(culprits: Culprits, families: list[Family], rtol: flo
         )
     if culprits.of_kind(Kind.KINK):
         return Verdict.INCONCLUSIVE, "directions differ, but the components that do are at a kink of f"
-    if (culprits.of_kind(Kind.TINY) or culprits.is_cut_short) and high <= rtol:
+    if (culprits.of_kind(Kind.TINY) or culprits.cut_short_by) and high <= rtol:
         return Verdict.MATCH, (
             f"the gradient is inexact, with E = {_error(families):.1g}, within rtol = {rtol:g}, and no component "
             f"stands out"
@@ -96,6 +105,34 @@ def _rule_without_culprits(culprits: Culprits, families: list[Family], rtol: flo
     return Verdict.INCONCLUSIVE, (
         f"directions differ (E = {_error(families):.1g}), but no single component could be shown to be wrong: "
         f"their differences are hidden in the noise of f"
+    )
+
+
+def rule_on_zeros(zeros: Zeros, culprits: Culprits, with_zeros_held: Ruling, names: Callable[[int], str]) -> Ruling:
+    """Where directions agree as long as zeros are held, and the zeros were looked at one by one."""
+    wrong, kinks = culprits.wrong, zeros.of_kind(Kind.KINK)
+    if wrong and culprits.is_confirmed:
+        s = wrong[0]
+        return Verdict.MISMATCH, (
+            f"{len(wrong)} of {len(zeros.samples)} components looked at that are exactly zero differ, for instance "
+            f"{names(s.index)}: analytical {s.analytical:.6g}, numerical {s.numerical:.6g} +- {s.bar:.1g}"
+        )
+    if zeros.all_right:
+        return with_zeros_held
+    seen = f"{zeros.count} components of x are exactly zero; with them held, {with_zeros_held[1]}"
+    if wrong:
+        s = wrong[0]
+        return Verdict.INCONCLUSIVE, (
+            f"f has a kink at or near zeros of x, and {names(s.index)} = 0 is one where the gradient given, "
+            f"{s.analytical:.6g}, lies outside the slopes of both sides, about {s.numerical:.6g}. {seen}; check at "
+            f"an x away from zero"
+        )
+    if not kinks:
+        return Verdict.INCONCLUSIVE, f"f has a kink near x. {seen}; check at an x away from zero"
+    first = kinks[0]
+    return Verdict.INCONCLUSIVE, (
+        f"f has a kink at {len(kinks)} of {len(zeros.samples)} looked at, for instance {names(first.index)}, and the "
+        f"gradient given there lies between the slopes of both sides. {seen}; check at an x away from zero"
     )
 
 
@@ -125,8 +162,8 @@ def describe_remainder(culprits: Culprits) -> str | None:
     many = [found.block.name or "x" for found in culprits.findings if found.density is not None or found.dense]
     if many:
         return f"many components of {', '.join(many[:6])} are wrong; only a sample of them was looked at"
-    if culprits.is_cut_short:
-        return "the search ended early for lack of evaluations"
+    if culprits.cut_short_by is not None:
+        return f"the search was ended by {culprits.cut_short_by}"
     return "directions still differ after correcting what was found"
 
 

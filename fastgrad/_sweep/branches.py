@@ -170,7 +170,9 @@ def _flat(epsilon: Floats, error: Floats, law: Branches) -> Mask:
     if not unexplained.any():
         return flat
     level = float(np.median(error[unexplained]))
-    if error.min() < level / _LEVEL:
+    # Where truncation reaches the level it may cancel it, and E dips.
+    could_cancel = law.at(epsilon) >= level / _LEVEL
+    if error[~could_cancel].min() < level / _LEVEL:
         return flat
     near = unexplained & (error > level / _LEVEL) & (error < level * _LEVEL)
     first, last = _longest_run(near)

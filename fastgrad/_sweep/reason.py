@@ -19,7 +19,7 @@ def give_reason(reading: Reading, check: GradientCheck, mover: str) -> str:
         return f"E could not be measured at any epsilon: {_why_nothing(check)}"
     if not error.any():
         return "E is 0 at every epsilon: the numerical gradient equals the analytical one to the last bit"
-    if not check.analytical_grad.any():
+    if not check.layout.flat(check.analytical_grad).any():
         return "the analytical gradient is zero, so E is 0 or 1 at every epsilon: the absolute differences tell more"
     if error.size < _FEWEST:
         return f"E is {_list(error)}; a law can be read from {_FEWEST} epsilon and more"
@@ -32,7 +32,7 @@ def give_reason(reading: Reading, check: GradientCheck, mover: str) -> str:
 
 
 def _why_nothing(check: GradientCheck) -> str:
-    if not np.isfinite(check.analytical_grad).all():
+    if not np.isfinite(check.layout.flat(check.analytical_grad)).all():
         return "the analytical gradient is not finite"
     return "f is not finite around x, or every epsilon is lost when added to some coordinate"
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._html import HtmlReport
 from fastgrad._judge.verdict import Verdict
 from fastgrad._report import GradientCheck
 from fastgrad._sweep.branches import Branches, Part
@@ -19,7 +20,7 @@ _CURVE = 37  # characters across the drawing
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EpsilonSweep:
+class EpsilonSweep(HtmlReport):
     """Outcome of `sweep_epsilon`: the relative error E against epsilon, and the law it follows.
 
     Attributes

@@ -1,0 +1,1 @@
+"""Functions of one variable, f along a direction or w . F along one: evaluated, and their slope judged."""

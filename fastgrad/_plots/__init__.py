@@ -1,0 +1,1 @@
+"""Pictures of results, one module for each; matplotlib is imported when one is drawn."""

@@ -1,0 +1,104 @@
+"""What all pictures share: colours and marks that every kind of colour vision tells apart, axes, thinning."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad import Verdict
+
+# Okabe and Ito's colours; lines also differ in dashes, points in shape.
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PALE, GREY = "0.75", "0.45"
+
+MOST_DRAWN = 4000  # right components, or bins of them: more are beyond what a screen shows
+MOST_LABELS = 3
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How the components of one verdict are drawn."""
+
+    verdict: Verdict
+    label: str
+    marker: str
+    colour: str
+    size: float
+    edge: str
+
+
+MARKS = (
+    Mark(Verdict.MATCH, "right", "o", BLUE, 4.0, "none"),
+    Mark(Verdict.INCONCLUSIVE, "undecided", "^", ORANGE, 6.5, "0.2"),
+    Mark(Verdict.MISMATCH, "wrong", "X", VERMILION, 8.5, "white"),
+)
+
+
+def axes(ax: Any, *, width: float = 6.0, height: float = 4.2) -> Any:
+    """The axes given, or those of a new figure."""
+    if ax is not None:
+        return ax
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError('plots need matplotlib, which is missing: pip install "fastgrad[plot]".') from error
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def grid(ax: Any) -> None:
+    """Thin lines behind everything."""
+    ax.grid(color="0.9", linewidth=0.8)
+    ax.set_axisbelow(True)
+
+
+def thinned(positions: NDArray[np.int64], order: NDArray[np.float64]) -> NDArray[np.int64]:
+    """At most MOST_DRAWN of the positions, evenly through the order given, both ends included."""
+    if positions.size <= MOST_DRAWN:
+        return positions
+    ranked = positions[np.argsort(order[positions], kind="stable")]
+    return ranked[np.linspace(0, ranked.size - 1, MOST_DRAWN).astype(np.int64)]
+
+
+def legend_above(ax: Any) -> None:
+    """What the marks mean, where no component can lie."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(
+            frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3,
+            borderaxespad=0.2, columnspacing=1.2, handletextpad=0.3,
+        )  # fmt: skip
+
+
+def lay_out(ax: Any) -> None:
+    """Let places on the axes be places on the figure; they are not before it is laid out."""
+    ax.figure.canvas.figure.draw_without_rendering()
+
+
+def label_points(ax: Any, points: list[tuple[str, float, float]]) -> None:
+    """Names beside points, the first ones first; one that would cover another is left out."""
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    lay_out(ax)
+    taken: list[Any] = []
+    for name, x, y in points:
+        name, place = shortened(name), ax.transData.transform((x, y))
+        width = 7.0 * len(name) + 12.0
+        if len(taken) < MOST_LABELS and all(abs(place[0] - p[0]) > width or abs(place[1] - p[1]) > 18 for p in taken):
+            taken.append(place)
+            left = ax.transAxes.inverted().transform(place)[0] > 0.7
+            ax.annotate(
+                name, (x, y), xytext=(-8 if left else 8, 4), textcoords="offset points",
+                ha="right" if left else "left", fontsize=9, annotation_clip=False, parse_math=False,
+                path_effects=halo, zorder=4,
+            )  # fmt: skip
+
+
+def shortened(name: str) -> str:
+    """A name that fits beside a point or below an axis."""
+    return name if len(name) <= 24 else f"{name[:11]}\u2026{name[-12:]}"
+
+
+def grouped(count: int) -> str:
+    """A number that can be read: 1 000 000 with thin spaces."""
+    return f"{count:,}".replace(",", "\u2009")

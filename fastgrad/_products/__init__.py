@@ -1,0 +1,1 @@
+"""Products with a Jacobian or Hessian, tangent and adjoint, judged by differences of the function."""

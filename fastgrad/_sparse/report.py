@@ -1,0 +1,222 @@
+"""The result of a check of a sparse Jacobian: entries in a list, and what is known of the pattern."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad._causes.cause import Cause
+from fastgrad._html import HtmlReport
+from fastgrad._jacobian.report import Entry
+from fastgrad._judge.verdict import Verdict
+from fastgrad._report import SHOWN, WIDTH, cost_line, headline, norm_lines, table
+from fastgrad.metric import ErrorNorms
+
+
+@dataclass(frozen=True)
+class PatternCheck:
+    """How a sparsity pattern was used and verified.
+
+    Attributes
+    ----------
+    entries, groups : int
+        Entries of the pattern, and groups of columns without a common row that it allowed: 2 evaluations each.
+    probes : int
+        Random directions along which F was compared with the sum over the entries, 2 evaluations each.
+    suspicious : int
+        Rows in which the probes saw something outside the pattern.
+    unexplained : int
+        Those of them in which more is outside than was found.
+    unknown : int
+        Rows that could not be probed, because F is not finite nearby.
+    visible : ndarray of float64, shape (m,)
+        Size of an entry that is as large as the bar of its row, in units of F over x at the median step. An entry of
+        r times this size outside the pattern is missed with a probability of r^-probes at most, likewise several in
+        one row of which the largest has that size.
+    lacking : int
+        Entries of the Jacobian, and of F, that the pattern declared for it lacks.
+    missing : tuple of (int, int)
+        Where they are; the first 100.
+    """
+
+    entries: int
+    groups: int
+    probes: int
+    suspicious: int
+    unexplained: int
+    unknown: int
+    visible: NDArray[np.float64]
+    lacking: int
+    missing: tuple[tuple[int, int], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists."""
+        missing = [list(entry) for entry in self.missing]
+        return {**self.__dict__, "visible": self.visible.tolist(), "missing": missing}
+
+    def __str__(self) -> str:
+        known = self.visible[np.isfinite(self.visible)]
+        median, worst = (float(np.median(known)), float(known.max())) if known.size else (np.nan, np.nan)
+        return (
+            f"{self.entries} entries in {self.groups} group{'s' if self.groups != 1 else ''} of columns; {self.probes} "
+            f"probes see entries outside the pattern: one of r times {median:.1g} (median row; worst row {worst:.1g}) "
+            f"is missed with probability 1 / r^{self.probes} at most."
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
+    """Outcome of `check_jacobian` with a pattern: the tuple (numerical_jacobian, relative_error), and the evidence.
+
+    Entries are listed column by column: those of the pattern and of the Jacobian given, and those found outside them.
+
+    Attributes
+    ----------
+    numerical_jacobian : scipy.sparse.csc_array or ndarray, shape (m, n)
+        Central differences, in the dtype of x; dense if the Jacobian was given so.
+    relative_error : float
+        ||numerical - analytical|| / (||numerical|| + ||analytical||) in Frobenius norms over the entries listed.
+    verdict : Verdict
+        MATCH, MISMATCH or INCONCLUSIVE. A match includes that the pattern held.
+    reason : str
+        Why, in a sentence.
+    rows, columns : ndarray of int64, shape (entries,)
+        Where the entries are.
+    analytical, numerical : ndarray, shape (entries,)
+        The Jacobian checked, zero outside its own entries; and the differences.
+    estimate, uncertainty : ndarray of float64, shape (entries,)
+        Best estimate of each entry and its error bar; the verdict rests on them.
+    verdicts : ndarray of int8, shape (entries,)
+        Of each entry: 0 inconclusive, 1 match, 2 mismatch.
+    flags : ndarray of uint16, shape (entries,)
+        What else is known of each entry: `fastgrad.Flag` values.
+    outside : ndarray of bool, shape (entries,)
+        Entries that are neither in the pattern nor in the Jacobian, but were found in F.
+    pattern : PatternCheck
+        How the pattern was used and verified.
+    step : ndarray of float64, shape (n,)
+        Step of each column.
+    causes : tuple of Cause
+        Bugs that explain the wrong entries, only when the data leave no doubt.
+    noise : ndarray of float64, shape (m,)
+        Noise level of each value of F (standard deviation) that the verdict reckons with.
+    rtol : float
+        What counted as equal.
+    row_errors : dict of str to float
+        Relative error of each block of rows; empty without blocks.
+    worst : tuple of Entry
+        The entries that differ most, worst first: mismatches, then undecided ones, then matches.
+    norms : ErrorNorms
+        The three norms and the error under other normalisations.
+    max_absolute, mean_absolute : float
+        Of |numerical - analytical| over the entries.
+    evaluations : int
+        Calls of F.
+    elapsed : float
+        Wall time in seconds, compilation included.
+    threads : int
+        Threads that evaluated F.
+    executor : str
+        How they ran: "prange", "threads", "serial", "inside f" or "python".
+    """
+
+    numerical_jacobian: Any
+    relative_error: float
+    verdict: Verdict
+    reason: str
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    analytical: NDArray[Any]
+    numerical: NDArray[np.float64]
+    estimate: NDArray[np.float64]
+    uncertainty: NDArray[np.float64]
+    verdicts: NDArray[np.int8]
+    flags: NDArray[np.uint16]
+    outside: NDArray[np.bool_]
+    pattern: PatternCheck
+    step: NDArray[np.float64]
+    causes: tuple[Cause, ...]
+    noise: NDArray[np.float64]
+    rtol: float
+    row_errors: Mapping[str, float]
+    worst: tuple[Entry, ...]
+    norms: ErrorNorms
+    max_absolute: float
+    mean_absolute: float
+    evaluations: int
+    elapsed: float
+    threads: int
+    executor: str
+
+    def __new__(cls, numerical_jacobian: Any, relative_error: float, *_: Any, **__: Any) -> "SparseJacobianCheck":
+        return tuple.__new__(cls, (numerical_jacobian, relative_error))
+
+    def __getnewargs__(self) -> tuple[Any, float]:  # copies and pickles; the attributes travel as state
+        return (self.numerical_jacobian, self.relative_error)
+
+    @property
+    def passed(self) -> bool:
+        """True for MATCH only."""
+        return self.verdict is Verdict.MATCH
+
+    def __repr__(self) -> str:
+        m, n = self.numerical_jacobian.shape
+        return (
+            f"<SparseJacobianCheck: {self.verdict.value}, relative error {self.relative_error:.3g}, "
+            f"{self.rows.size} entries of {m} x {n}>"
+        )
+
+    def __str__(self) -> str:
+        pattern = textwrap.wrap(f"pattern: {self.pattern}", WIDTH)
+        parts = [headline(self), norm_lines(self), self._block_lines(), self._worst_lines(), pattern]
+        return "\n\n".join("\n".join(lines) for lines in [*parts, [cost_line(self, "F")]] if lines)
+
+    def _block_lines(self) -> list[str]:
+        worst_first = sorted(self.row_errors.items(), key=lambda item: -np.nan_to_num(item[1], nan=np.inf))
+        rows = [(name, f"{error:.3g}") for name, error in worst_first]
+        return table([("rows", "relative error"), *rows]) if rows else []
+
+    def _worst_lines(self) -> list[str]:
+        if not self.worst:
+            return []
+        rows = [
+            (
+                entry.row, entry.column, f"{entry.x:.4g}", f"{entry.step:.0e}", f"{entry.analytical:.6g}",
+                f"{entry.numerical:.6g}", f"{entry.uncertainty:.0e}", f"{entry.absolute:.1e}",
+            )
+            for entry in self.worst
+        ]  # fmt: skip
+        counts = Counter(entry.verdict for entry in self.worst)
+        shown = ", ".join(f"{counts[kind]} {word}" for kind, word in SHOWN.items() if counts[kind])
+        columns = ("row", "column", "x", "step", "analytical", "numerical", "+-", "absolute")
+        return [f"worst {len(rows)} of {self.rows.size} entries ({shown})", *table([columns, *rows])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists, ready for json.dumps (NaN stays a float)."""
+        arrays = (
+            *("rows", "columns", "analytical", "numerical", "estimate", "uncertainty", "verdicts", "flags", "outside"),
+            *("step", "noise"),
+        )
+        plain = ("relative_error", "reason", "rtol", "max_absolute", "mean_absolute", "evaluations", "elapsed")
+        return {
+            "verdict": self.verdict.value,
+            **{name: getattr(self, name) for name in (*plain, "threads", "executor")},
+            "shape": list(self.numerical_jacobian.shape),
+            "dtype": str(self.numerical_jacobian.dtype),
+            **{name: getattr(self, name).tolist() for name in arrays},
+            "pattern": self.pattern.to_dict(),
+            "row_errors": dict(self.row_errors),
+            "causes": [dict(cause.__dict__) for cause in self.causes],
+            "worst": [
+                {**entry.__dict__, "index": list(entry.index), "verdict": entry.verdict.value} for entry in self.worst
+            ],
+            "norms": {
+                "difference": self.norms.difference,
+                "analytical": self.norms.analytical,
+                "numerical": self.norms.numerical,
+            },
+        }
