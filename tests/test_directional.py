@@ -296,6 +296,43 @@ def test_a_kink_at_x_is_no_mismatch():
     assert result.verdict is Verdict.INCONCLUSIVE and "kink" in result.reason
 
 
+def test_the_even_parts_of_a_large_smooth_f_are_no_kink():
+    """They add up over n components, while an error in one of them does not grow."""
+    value, bars = 0.7, 1e-9
+
+    def direction(step, jump, error):
+        t = step * np.array([1.0, 2.0, 4.0])
+        even = 1e6 * t**2 + 1e5 * t**4 + 3e5 * t**6 + jump * np.abs(t)
+        above, below = value + 0.5 * even + error * t, value + 0.5 * even - error * t
+        return measure(1, step, value, (above, below, np.zeros(3), np.ones(3)), bars, 2.2e-16)
+
+    smooth, kink = direction(0.03, 0.0, 0.2), direction(0.03, 1.0, 0.2)
+    assert smooth.is_kinked and kink.is_kinked  # at this step they look alike
+    closer = direction(0.01, 0.0, 0.2), direction(0.01, 1.0, 0.2)
+    assert not closer[0].is_kinked and closer[1].is_kinked
+    assert abs(closer[0].intercept) + closer[0].kink_bar < 0.25 * abs(smooth.intercept)
+    assert abs(closer[1].intercept) > 0.25 * abs(kink.intercept)
+
+
+@nb.njit
+def kinks_f(x, centre):
+    total = 0.0
+    for i in range(x.size):
+        total += np.cos(x[i]) + abs(x[i] - centre[i])
+    return total
+
+
+@pytest.mark.parametrize("distance", [1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.1])
+def test_no_right_gradient_is_accused_near_kinks(distance):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=3000)
+        centre = x + distance * rng.normal(size=x.size)
+        g = -np.sin(x) + np.sign(x - centre)
+        result = check_directional(kinks_f, x, g, args=(centre,), rng=seed, threads=1)
+        assert result.verdict is not Verdict.MISMATCH
+
+
 def test_single_precision_inside_f_is_noise():
     @nb.njit
     def f(x):

@@ -54,8 +54,12 @@ class Direction:
     @property
     def is_kinked(self) -> bool:
         """Whether the even part is large enough to explain the mismatch; then it is no evidence."""
-        sure = 4.0 * KINK_NOISE * self.noise / self.step
-        return self.is_flagged and not abs(self.intercept) <= max(abs(self.estimate), sure)
+        return self.is_flagged and not abs(self.intercept) <= max(abs(self.estimate), self.kink_bar)
+
+    @property
+    def kink_bar(self) -> float:
+        """What noise can make of the even part."""
+        return 4.0 * KINK_NOISE * self.noise / self.step
 
     @property
     def curvature(self) -> float:
