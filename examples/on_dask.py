@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
     x, args = problem()
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,  # of a real cluster: Client("tcp://scheduler:8786")
     ):
         result = fastgrad.check_gradient(f, x, gradient, args=args, executor=client.get_executor())
