@@ -6,6 +6,7 @@ Exit codes: 0 match, 1 mismatch, 2 inconclusive or unusable input, 130 interrupt
 
 import argparse
 import contextlib
+import os
 import re
 import sys
 import textwrap
@@ -67,10 +68,11 @@ def _report(options: argparse.Namespace, result: Any) -> None:
         from fastgrad._pictures import page_of
 
         Path(options.html).write_text(page_of(result, options.title, **asked), encoding="utf-8")
-    if options.json:
-        print(as_json(result, **asked))
-    else:
-        print(with_coloured_verdict(str(result)) if is_coloured(sys.stdout) else result)
+    text = as_json(result, **asked) if options.json else str(result)
+    try:
+        print(with_coloured_verdict(text) if is_coloured(sys.stdout) and not options.json else text, flush=True)
+    except BrokenPipeError:  # the reader, `head` for instance, has seen enough; the exit code still tells the verdict
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(message: str, code: int) -> int:

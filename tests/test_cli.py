@@ -121,6 +121,16 @@ def test_python_m_reports_a_mismatch_as_strict_json(folder):
     assert report["relative_error"] == pytest.approx(1.0)
 
 
+def test_a_reader_that_has_seen_enough_changes_nothing(folder):
+    """As in ``fastgrad check ... | head -1``, where the pipe is closed before the report is written."""
+    command = [sys.executable, "-m", "fastgrad", "check", "model.py:f", "model.py:wrong_gradient", "--at", "1,2"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        complaints = process.stderr.read()
+        assert process.wait(timeout=300) == 1, complaints
+    assert "Error" not in complaints and "Exception" not in complaints
+
+
 def test_an_error_is_one_line_and_exit_code_2(folder):
     done = run(sys.executable, "-m", "fastgrad", "check", "model.py:f", "nothing.npy", "--at", "1", folder=folder)
     assert done.returncode == 2
