@@ -1,4 +1,4 @@
-"""Random objectives with known gradients: 28 families of functions, at random points, in seven kinds of trouble.
+"""Random objectives with known gradients: 28 families of functions, at random points, in eight kinds of trouble.
 
 One compiled objective serves them all, f(x) = A (sum_i phi_i(x_i / s_i) + C) (1 + level * noise(x)), so that a
 study of a hundred thousand checks compiles once. Each problem is a function of (seed, kind, size, number) alone.
@@ -18,7 +18,8 @@ import mpmath
 import numba as nb
 import numpy as np
 
-KINDS = ("plain", "scale", "offset", "noise", "float32", "float32 x", "mix")
+KINDS = ("plain", "scale", "offset", "noise", "float32", "float32 x", "mix", "steps")
+UNCANCELLED = "uncancelled"  # plain, without the functions whose rounding errors exceed those of f
 
 _mp = mpmath.mp.clone()
 _mp.dps = 60
@@ -33,6 +34,7 @@ class Family:
     exact: Callable[[Any], Any]
     low: float
     high: float
+    cancels: bool = False  # rounding errors of its parts are far larger than its own size
 
 
 # The order is that of the branches of `phi`.
@@ -51,7 +53,7 @@ FAMILIES = (
     Family("runge", lambda z: 1 / (1 + 25 * z * z), -2.0, 2.0),
     Family("gauss", lambda z: _mp.exp(-z * z), -3.0, 3.0),
     Family("logistic", lambda z: 1 / (1 + _mp.exp(-z)), -8.0, 8.0),
-    Family("log_loss", lambda z: _mp.log(1 + _mp.exp(z)), -3.0, 12.0),
+    Family("log_loss", lambda z: _mp.log(1 + _mp.exp(z)), -3.0, 12.0, cancels=True),
     Family("softplus", lambda z: _mp.log(1 + _mp.exp(z)), -8.0, 8.0),
     Family("chebyshev", lambda z: ((16 * z * z - 20) * z * z + 5) * z, -1.2, 1.2),
     Family("rastrigin", lambda z: z * z - 10 * _mp.cos(2 * _mp.pi * z), -3.0, 3.0),
@@ -159,8 +161,11 @@ def hash_noise(x, seed):
 
 
 @nb.njit
-def objective(x, family, scale, amplitude, offset, level, seed, rounded):
-    """A (sum_i phi_i(x_i / s_i) + C) (1 + level * noise), in float32 throughout if `rounded`, else in x's dtype."""
+def objective(x, family, scale, amplitude, offset, level, seed, rounded, grain):
+    """A (sum_i phi_i(x_i / s_i) + C) (1 + level * noise), rounded to multiples of `grain` unless it is zero.
+
+    In float32 throughout if `rounded`, else in x's dtype.
+    """
     total = 0.0
     if rounded:
         single = np.float32(0.0)
@@ -175,7 +180,7 @@ def objective(x, family, scale, amplitude, offset, level, seed, rounded):
     value = amplitude * (total + offset)
     if level > 0.0:
         value *= 1.0 + level * hash_noise(x, seed)
-    return value
+    return math.floor(value / grain + 0.5) * grain if grain > 0.0 else value
 
 
 @dataclass(frozen=True)
@@ -192,17 +197,22 @@ class Problem:
 
     def describe(self, i: int) -> str:
         """Component i in one line, and how to see the problem again."""
-        _, scale, amplitude, offset, level, _, _ = self.args
+        _, scale, amplitude, offset, level, _, _, grain = self.args
         return (
             f"{self.kind} {self.size} {self.number}: {self.names[i]} at x[{i}] = {float(self.x[i])!r}, "
-            f"s = {scale[i]:.3g}, A = {amplitude:.3g}, C = {offset:.3g}, level = {level:.3g}"
+            f"s = {scale[i]:.3g}, A = {amplitude:.3g}, C = {offset:.3g}, level = {level:.3g}, "
+            f"grain = {grain:.3g}"
         )
+
+
+def _drawn_from(kind: str) -> np.ndarray:
+    return np.array([k for k, family in enumerate(FAMILIES) if kind != UNCANCELLED or not family.cancels])
 
 
 def make_problem(kind: str, size: int, number: int, *, seed: int = 1) -> Problem:
     """Problem `number` of a kind, with `size` coordinates: the same at every call."""
-    rng = np.random.default_rng([seed, KINDS.index(kind), size, number])
-    family = rng.integers(len(FAMILIES), size=size)
+    rng = np.random.default_rng([seed, [*KINDS, UNCANCELLED].index(kind), size, number])
+    family = rng.choice(_drawn_from(kind), size=size)
     low, high = np.array([(FAMILIES[k].low, FAMILIES[k].high) for k in family]).T
     argument = rng.uniform(low, high)
     rarely = 0.3 if kind == "mix" else 1.0
@@ -218,7 +228,9 @@ def make_problem(kind: str, size: int, number: int, *, seed: int = 1) -> Problem
         x = x.astype(np.float32).astype(np.float32 if kind == "float32 x" else np.float64)
         scale = scale.astype(x.dtype)
     exact = [amplitude * _slope(FAMILIES[k], x[i], scale[i]) for i, k in enumerate(family)]
-    args = (family, scale, amplitude, offset, level, int(rng.integers(1000)), kind == "float32")
+    args = (family, scale, amplitude, offset, level, int(rng.integers(1000)), kind == "float32", 0.0)
+    if kind == "steps":
+        args = (*args[:-1], max(abs(objective(x, *args)), 1e-3) * 10.0 ** rng.uniform(-14, -2))
     names = tuple(FAMILIES[k].name for k in family)
     return Problem(kind, size, number, names, x, args, np.array(exact, dtype=float))
 
@@ -234,11 +246,11 @@ def is_visible(problem: Problem, i: int) -> bool:
 
     Where the noise of the sum is wider than a component's own rise and fall, f as given does not determine it.
     """
-    family, scale, amplitude, _, level, _, rounded = problem.args
+    family, scale, amplitude, _, level, _, rounded, grain = problem.args
     x, slope = float(problem.x[i]), abs(problem.gradient[i])
     value = abs(objective(problem.x, *problem.args))
     precision = np.finfo(np.float32 if rounded or problem.x.dtype == np.float32 else np.float64).eps
-    noise = 6.0 * value * max(level / math.sqrt(3.0), precision / 2.0)
+    noise = 6.0 * max(value * max(level / math.sqrt(3.0), precision / 2.0), grain / math.sqrt(12.0))
     for h in abs(x) * np.logspace(-14.0, -0.5, 55):
         above, below = (phi(family[i], z / float(scale[i])) for z in (x + h, x - h))
         truncation = abs(amplitude * (above - below) / (2.0 * h) - problem.gradient[i])
@@ -253,7 +265,7 @@ def spoil(problem: Problem, smallest: float, *, seed: int = 1) -> tuple[np.ndarr
     A quarter of the errors are a sign, a zero or a factor of two; the others are as likely in any decade from
     `smallest` to 1.
     """
-    rng = np.random.default_rng([seed, 99, KINDS.index(problem.kind), problem.size, problem.number])
+    rng = np.random.default_rng([seed, 99, [*KINDS, UNCANCELLED].index(problem.kind), problem.size, problem.number])
     which = int(rng.integers(problem.size))
     if rng.random() < 0.25:
         delta = float(rng.choice([-2.0, -1.0, 1.0]))

@@ -30,9 +30,9 @@ _QUICK, _WHOLE = 30, 200
 
 
 @nb.njit
-def kinked(x, places, weight, family, scale, amplitude, offset, level, seed, rounded):
+def kinked(x, places, weight, family, scale, amplitude, offset, level, seed, rounded, grain):
     """The random objective and weight |x_i - place_i| in each coordinate."""
-    total = objective(x, family, scale, amplitude, offset, level, seed, rounded)
+    total = objective(x, family, scale, amplitude, offset, level, seed, rounded, grain)
     for i in range(x.size):
         total += weight * abs(x[i] - places[i])
     return total

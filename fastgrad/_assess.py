@@ -108,12 +108,16 @@ class Assessor:
         """Judge first differences of all coordinates, taken at steps that somebody else chose."""
         index = np.flatnonzero(self.finite & first.seen)
         quick = self._noise_without_tables(first, index)
+        undecided = index
         if quick is not None:
             self._set_noise(quick)
-            if self._judge_plain(index, first).size == 0:
+            undecided = self._judge_plain(index, first)
+            if undecided.size == 0:
                 return self._finish(first)
         self._settle_noise()
-        undecided = self._accept_flat(self._judge_plain(index, first), first)
+        if quick is None or quick.largest > self.setting.noise.largest:
+            undecided = index  # residuals that the noise does not explain excuse nothing
+        undecided = self._accept_flat(self._judge_plain(undecided, first), first)
         self._look_closely(undecided, 1.0, automatic=False)
         return self._finish(first)
 
@@ -295,8 +299,17 @@ class Assessor:
         if seen.slopes is not None:
             result.slopes[i] = (seen.slopes[0] / self.unit, seen.slopes[1] / self.unit)
 
+    def _doubt_constants(self) -> None:
+        """Where f was seen to move by steps, being constant along a coordinate says nothing of its derivative."""
+        result = self.result
+        if np.any(result.flags & int(Flag.STAIRCASE)):
+            constant = self.finite & (result.estimate == 0.0) & (result.verdict != INCONCLUSIVE)
+            result.verdict[constant], result.bar[constant] = INCONCLUSIVE, math.inf
+            result.flags[constant] = int(Flag.STAIRCASE)
+
     def _finish(self, first: FirstDifferences) -> Assessment:
         result = self.result
+        self._doubt_constants()
         result.seen |= first.seen
         result.stopped_by = self.evaluator.budget.spent_by
         result.estimate /= self.unit

@@ -175,6 +175,50 @@ def test_only_what_is_undecided_is_looked_at_closely():
     assert evaluator.evaluations <= 2 * 100 + 24 + 2 * 40
 
 
+def test_noise_that_only_common_moves_meet_reopens_nothing():
+    """The tables move all coordinates; each difference moves one, and meets the rounding of one term only."""
+
+    def f(x):
+        return float(sum((1e5 + math.sin(t)) - 1e5 for t in x))
+
+    x = points(400)
+    wrong = np.cos(x)
+    wrong[7] = 1e3
+    found, evaluator = assess(f, x, wrong, rtol=3e-4)
+    assert np.flatnonzero(found.verdict == MISMATCH).tolist() == [7]
+    assert np.count_nonzero(found.verdict == MATCH) == 399
+    assert evaluator.evaluations <= 2 * 400 + 24 + 40
+
+
+def test_residuals_that_the_noise_does_not_explain_excuse_nothing():
+    """Half of the small components are off by what the large one lets pass as too small."""
+    x = points(100)
+    weight = np.where(np.arange(100) == 3, 1e3, 1.0)
+    right = weight * np.cos(x)
+    wrong = right + np.where(np.arange(100) % 2 == 0, 2e-4, 0.0)
+    wrong[51] = 7.0
+    found, _ = assess(lambda x: float(weight @ np.sin(x)), x, wrong)
+    assert found.verdict[51] == MISMATCH
+    assert np.count_nonzero(found.verdict[::2] == MISMATCH) >= 45
+    assert not (found.verdict[1::2] == MISMATCH)[np.arange(50) != 25].any()
+
+
+def test_where_f_moves_by_steps_no_flat_component_is_judged():
+    """One coordinate shows the steps; another is too weak to move f by one, at any distance."""
+
+    def f(x):
+        return math.floor((math.erf(x[0]) + 0.004 * math.sin(x[1])) / 0.01 + 0.2) * 0.01
+
+    x = np.array([2.44, 0.5, 0.0])
+    slope = 2.0 / math.sqrt(math.pi) * math.exp(-(x[0] ** 2))
+    for others in ([0.004 * math.cos(0.5), 0.0], [0.0, 1.0]):
+        found, _ = assess(f, x, [slope, *others])
+        assert found.verdict.tolist() == [INCONCLUSIVE] * 3
+        assert np.all(found.flags & Flag.STAIRCASE) and np.all(found.bar > 0.0)
+    # Without a coordinate that shows them, an f that stays the same contradicts a slope.
+    assert assess(lambda x: f([2.44, *x]), x[1:], [0.3, 0.0])[0].verdict.tolist() == [MISMATCH, MATCH]
+
+
 @BOTH
 def test_many_errors_are_not_all_looked_at(step):
     x = points(400)

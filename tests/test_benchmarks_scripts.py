@@ -60,7 +60,7 @@ def test_noise_depends_on_every_bit_of_x():
 def test_a_component_below_the_noise_is_hidden():
     def problem(level):
         family = np.array([family_number("power_tower"), family_number("chirp")])
-        args = (family, np.ones(2), 1.0, 0.0, level, 3, False)
+        args = (family, np.ones(2), 1.0, 0.0, level, 3, False, 0.0)
         x = np.array([4.0, 1.7])
         gradient = np.array([256.0 * (np.log(4.0) + 1.0), 60.0 * x[1] * np.cos(30.0 * x[1] ** 2)])
         return random_suite.Problem("noise", 2, 0, ("power_tower", "chirp"), x, args, gradient)
@@ -125,9 +125,10 @@ def test_closer_looks_are_counted_and_the_check_is_the_same():
 
 def test_the_table_of_the_cheapest_check_counts():
     tally = verdict_study.study("plain", 16, "default", range(4), 1)
-    (row,) = verdict_rates.cheap_table({16: tally}).splitlines()[2:]
+    (row,) = verdict_rates.cheap_table({("plain", 16): tally}).splitlines()[2:]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[:2] == ["16", "35"] and float(cells[2]) <= 35 and cells[4:6] == ["4", "0"] and cells[-1] == "0"
+    assert cells[:3] == ["plain", "16", "35"] and float(cells[3]) <= 35
+    assert cells[6:8] == ["4", "0"] and cells[-1] == "0"
     assert "wrong components" in verdict_rates.look_table({(16, "plain", "default"): tally})
 
 

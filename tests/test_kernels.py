@@ -189,8 +189,8 @@ def test_norms_are_right_where_they_become_parallel(n):
 def test_kernels_are_compiled_once_per_precision_whatever_the_objective():
     all_kernels = (kernels.differences_serial, kernels.differences_parallel, kernels.value_at)
 
-    def signatures():
-        return [set(kernel.signatures) for kernel in all_kernels]
+    def signatures():  # the complex step of other tests compiles value_at once more, for complex points
+        return [{s for s in kernel.signatures if "complex" not in str(s)} for kernel in all_kernels]
 
     plain = nb.njit(lambda x: x[0] * x[1])
     of_tuple = nb.njit(lambda x, t: x[0] * t[0][0] + x[1] * t[1])

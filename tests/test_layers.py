@@ -50,6 +50,7 @@ LAYERS = (
             "_judge.plain",
             "_judge.levels",
             "_judge.search",
+            "_judge.stairs",
             "_judge.refine",
             "_judge.row_noise",
             "_judge.rows",

@@ -286,6 +286,19 @@ def test_an_oscillation_hidden_in_the_noise_does_not_accuse_the_right_gradient(r
         assert look(f, x, right).verdict is not MISMATCH
 
 
+@pytest.mark.parametrize("seed", [107, 114, 200, 219, 462, 494, 562, 754])
+def test_an_oscillation_somewhat_larger_than_the_noise_does_not_accuse_either(seed):
+    """Levels that scatter more than the noise tell how large it may be."""
+    x = np.random.default_rng(seed).uniform(2.0, 3.0)
+    closer = look(
+        lambda t: math.sin(30.0 * t * t) + 100.0 + 0.22 * uniform(t, seed),
+        x,
+        60.0 * x * math.cos(30.0 * x * x),
+        noise=constant_noise(0.13),
+    )
+    assert closer.verdict is not MISMATCH
+
+
 @pytest.mark.parametrize("rate", [250.0, 500.0])
 def test_what_may_hide_in_the_noise_is_within_the_bar(rate):
     held = []
@@ -463,6 +476,36 @@ def test_a_fine_staircase_is_named():
     closer = look(f, 1.500003, 0.0, noise=constant_noise(0.3e-5))
     assert closer.verdict is INCONCLUSIVE
     assert closer.found.flags & (Flag.STAIRCASE | Flag.SCALE)
+
+
+FLAT_HERE = {  # f, x, slope there: rounded so coarsely that nothing moves within a fifth of x
+    "erf": (math.erf, 2.44, 2.0 / math.sqrt(math.pi) * math.exp(-(2.44**2)), 1e-2),
+    "near the top of a bump": (lambda t: math.exp(-t * t), -0.0186, 0.0372 * math.exp(-(0.0186**2)), 7e-3),
+    "rastrigin": (lambda t: t * t - 10.0 * math.cos(2.0 * math.pi * t), -1.002, -2.79358, 0.5),
+    "logistic": (lambda t: 1.0 / (1.0 + math.exp(-t)), 6.25, 0.00192295, 6e-4),
+}
+
+
+@pytest.mark.parametrize("name", FLAT_HERE)
+@pytest.mark.parametrize("shift", [0.0, 0.25, 0.5, 0.75])
+def test_a_right_slope_is_not_accused_from_a_tread(name, shift):
+    f, x, slope, grain = FLAT_HERE[name]
+    closer = look(lambda t: math.floor(f(t) / grain + shift) * grain, x, slope)
+    assert closer.verdict is INCONCLUSIVE and closer.found.flags & (Flag.STAIRCASE | Flag.SCALE)
+    assert abs(closer.found.estimate - slope) <= closer.found.bar
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda t: 0.3, 2.0),
+        (lambda t: max(t - 3.0, 0.0), 2.0),  # a unit that switches on further away
+        (lambda t: math.log1p(math.exp(t)) + 1.0, -50.0),  # moves by units of rounding, far away
+        (lambda t: math.floor((t - 3.0) / 1e-6) * 1e-6 if t > 3.0 else 0.0, 2.0),  # stairs elsewhere
+    ],
+)
+def test_a_slope_that_no_tread_explains_is_wrong(f, x):
+    assert look(f, x, 0.5).verdict is MISMATCH
 
 
 # ------------------------------------------------------------------------------ values that are not finite, bounds

@@ -14,13 +14,11 @@ import numpy as np
 
 from fastgrad._judge.confirm import kink_slopes
 from fastgrad._judge.search import Search
+from fastgrad._judge.stairs import is_flat_close_by, steepest_slope
 from fastgrad._judge.verdict import MISMATCH_BARS, Flag, Level, Ruling, Setting, Verdict, judge_levels
 
 _FASTEST = 1000.0  # radians over the scale of a coordinate, of what may hide in the noise
 _VANISHES = 2.0  # bars from zero
-_BETWEEN = 0.8
-_STAIRCASE_NOISE = 2.0**-21  # of f: coarser noise may be a staircase
-
 
 Look = Generator[list[float], list[float], "Closeup"]
 
@@ -61,53 +59,29 @@ def look_closely(setting: Setting, i: int, step: float, known: dict[float, float
         analytical, hidden = abs(float(setting.analytical[i])), _hidden_slope(search, ruling.best)
         if ruling.verdict is Verdict.MISMATCH and 0.0 < analytical <= hidden:
             ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.SCALE)
-        if ruling.verdict is Verdict.MISMATCH and (
-            (yield from _is_on_a_tread(search, ruling.best)) or (yield from _is_staircase(search))
-        ):
-            ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.STAIRCASE)
+        if ruling.verdict is Verdict.MISMATCH:
+            steepest = yield from steepest_slope(search, ruling.best)
+            if 0.0 < analytical <= steepest or (yield from is_flat_close_by(search)):
+                ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.STAIRCASE)
+                return _conclude(search, ruling, steepest)
     return _conclude(search, ruling)
 
 
 def _hidden_slope(search: Search, best: Level) -> float:
     """How large the derivative of an oscillation may be that hides in the noise and averages out to the estimate.
 
-    It has an amplitude of three standard deviations at most, hence varies the faster the larger its derivative. What
-    it leaves to see is a slope of zero: any other slope would have to be there besides.
+    Its amplitude is at most three standard deviations, or twice what levels no wider than the best scatter, hence
+    it varies the faster the larger its derivative. It leaves a slope of zero to see: any other is there besides.
     """
     if abs(best.estimate) > _VANISHES * best.bar:
         return 0.0
     sigma = max(float(search.setting.sigma(search.i, np.float64(best.step))), best.resolution)
-    return 3.0 * sigma * _FASTEST / search.scale
+    scatter = max((level.local_noise for level in search.near_levels() if level.step <= best.step), default=0.0)
+    return max(3.0 * sigma, 2.0 * scatter) * _FASTEST / search.scale
 
 
-def _is_staircase(search: Search) -> Generator[list[float], list[float], bool]:
-    """Whether f is flat close to x while its noise is coarse: then a zero derivative is as right as any."""
-    setting, i = search.setting, search.i
-    if setting.analytical[i] != 0.0 or setting.noise.smallest <= _STAIRCASE_NOISE * abs(setting.value):
-        return False
-    step = search.scale * 2.0**-40
-    values = yield from search.ask([search.x - 2 * step, search.x - step, search.x + step, search.x + 2 * step])
-    return all(f == setting.value for f in values)
-
-
-def _is_on_a_tread(search: Search, best: Level) -> Generator[list[float], list[float], bool]:
-    """Whether the best level saw f constant, and wider ones saw it move by whole steps; 1 level at most.
-
-    Then its bar knows nothing of the height of a step, and the slope of the stairs is as right as zero. What moves by
-    any amount, as a unit that switches on further away, is no staircase.
-    """
-    moving = [level for level in search.near_levels() if level.step > best.step and len(set(level.values)) > 1]
-    if len(set(best.values)) > 1 or not moving:
-        return False
-    narrowest = min(moving, key=lambda level: level.step)
-    between = yield from search.look(search.generic(_BETWEEN * narrowest.step))
-    values = [value for level in (*moving, between) if level is not None for value in level.values]
-    rises = np.abs(np.array(values) - search.setting.value)
-    count = rises[rises > 0.0] / rises[rises > 0.0].min()
-    return bool(np.all(np.abs(count - np.round(count)) < 1e-3) and count.max() < 100.0)
-
-
-def _conclude(search: Search, ruling: Ruling) -> Closeup:
+def _conclude(search: Search, ruling: Ruling, unseen: float = 0.0) -> Closeup:
+    """What is to be said of the component, with a bar that holds a slope that f does not show."""
     flags = ruling.flags
     slopes = kink_slopes(search.levels)
     if slopes is not None:
@@ -121,7 +95,7 @@ def _conclude(search: Search, ruling: Ruling) -> Closeup:
         noise = best.bar - best.truncation - best.bend
         if noise > best.truncation + best.bend or noise > search.setting.tolerance(search.i, best.estimate):
             flags |= Flag.NOISE
-    bar = _honest_bar(search, ruling.verdict, best, is_contradicted=bool(flags & Flag.SCALE))
+    bar = max(_honest_bar(search, ruling.verdict, best, is_contradicted=bool(flags & Flag.SCALE)), unseen)
     return Closeup(ruling.verdict, best.estimate, bar, flags, best.step, slopes)
 
 
