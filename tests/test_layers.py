@@ -51,6 +51,7 @@ LAYERS = (
             "_judge.levels",
             "_judge.search",
             "_judge.stairs",
+            "_judge.nine_values",
             "_judge.refine",
             "_judge.row_noise",
             "_judge.rows",

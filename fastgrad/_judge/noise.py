@@ -80,6 +80,7 @@ class NoiseModel:
 
     spacings: tuple[float, ...]  # relative, ascending
     sigmas: tuple[float, ...]
+    is_flat: bool = False  # most values were equal at all spacings: f is constant, rounds coarsely, or moves by steps
 
     @property
     def smallest(self) -> float:
@@ -127,7 +128,8 @@ def combine_tables(tables: list[Table], floor: float) -> NoiseModel:
     for k in range(len(sigmas) - 2, -1, -1):
         if sigmas[k] < sigmas[k + 1] <= 8.0 * sigmas[k]:
             sigmas[k] = sigmas[k + 1]
-    return NoiseModel(tuple(t.spacing for t in tables), tuple(max(sigma, floor) for sigma in sigmas))
+    is_flat = all(table.state is TableState.PLATEAU for table in tables)
+    return NoiseModel(tuple(t.spacing for t in tables), tuple(max(sigma, floor) for sigma in sigmas), is_flat)
 
 
 def _inherited(seen: list[float | None], k: int, state: TableState) -> float:

@@ -82,7 +82,9 @@ def judge_plain(
     small &= seen.slope_jump <= np.maximum(4.0 * seen.noise, absolute_tolerance)
     small &= setting.is_calm(index, step)
     relative = seen.resolved & (np.maximum(seen.difference, seen.noise) <= setting.rtol * seen.size)
-    agrees = seen.sound & (relative | ((seen.resolved | small) & setting.is_near(index, step)))
+    # Where f stands still in every direction, a value that stays the same says nothing.
+    moves = (not setting.noise.is_flat) | (above != setting.value) | (below != setting.value)
+    agrees = seen.sound & (relative | ((seen.resolved | small) & setting.is_near(index, step))) & moves
     suspicion = np.where(seen.sound, seen.difference / np.maximum(seen.tolerance, 1e-300), np.inf)
     return PlainJudgement(agrees, agrees & ~relative, seen.noise + seen.difference, suspicion)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad._judge.confirm import kink_slopes
+from fastgrad._judge.nine_values import judge_nine_values
 from fastgrad._judge.search import Search
 from fastgrad._judge.stairs import is_flat_close_by, steepest_slope
 from fastgrad._judge.verdict import MISMATCH_BARS, Flag, Level, Ruling, Setting, Verdict, judge_levels
@@ -64,6 +65,12 @@ def look_closely(setting: Setting, i: int, step: float, known: dict[float, float
             if 0.0 < analytical <= steepest or (yield from is_flat_close_by(search)):
                 ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.STAIRCASE)
                 return _conclude(search, ruling, steepest)
+    if ruling.verdict is Verdict.MATCH and ruling.flags & Flag.SCALE:
+        steepest = yield from steepest_slope(search, ruling.best)
+        if any(0.0 < abs(level.estimate) <= steepest for level in search.near_levels()):
+            ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.STAIRCASE)
+            return _conclude(search, ruling, steepest)
+    ruling = yield from judge_nine_values(search, ruling)
     return _conclude(search, ruling)
 
 
