@@ -53,25 +53,34 @@ def look_closely(setting: Setting, i: int, step: float, known: dict[float, float
             return Closeup(Verdict.MATCH, 0.0, wide.bar, Flag.CONSTANT, wide.step, None)
     ruling = judge_levels(setting, i, search.levels)
     if ruling.verdict is Verdict.MISMATCH:
-        yield from search.verify(ruling)
-        ruling = judge_levels(setting, i, search.levels)
-        if ruling.verdict is Verdict.MISMATCH and not (yield from search.confirm(ruling)):
-            ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.SCALE)
-        analytical, hidden = abs(float(setting.analytical[i])), _hidden_slope(search, ruling.best)
-        if ruling.verdict is Verdict.MISMATCH and 0.0 < analytical <= hidden:
-            ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.SCALE)
-        if ruling.verdict is Verdict.MISMATCH:
-            steepest = yield from steepest_slope(search, ruling.best)
-            if 0.0 < analytical <= steepest or (yield from is_flat_close_by(search)):
-                ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.STAIRCASE)
-                return _conclude(search, ruling, steepest)
-    if ruling.verdict is Verdict.MATCH and ruling.flags & Flag.SCALE:
+        ruling = yield from _contest(search)
+    if ruling.verdict is Verdict.MISMATCH or (ruling.verdict is Verdict.MATCH and ruling.flags & Flag.SCALE):
         steepest = yield from steepest_slope(search, ruling.best)
-        if any(0.0 < abs(level.estimate) <= steepest for level in search.near_levels()):
-            ruling = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.STAIRCASE)
-            return _conclude(search, ruling, steepest)
+        if (yield from _is_on_stairs(search, ruling, steepest)):
+            open_ = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.STAIRCASE)
+            return _conclude(search, open_, steepest)
     ruling = yield from judge_nine_values(search, ruling)
     return _conclude(search, ruling)
+
+
+def _contest(search: Search) -> Generator[list[float], list[float], Ruling]:
+    """What a mismatch has to stand: other scales, a second witness, what noise may hide."""
+    setting, i = search.setting, search.i
+    yield from search.verify(judge_levels(setting, i, search.levels))
+    ruling = judge_levels(setting, i, search.levels)
+    if ruling.verdict is Verdict.MISMATCH:
+        confirmed = yield from search.confirm(ruling)
+        if not confirmed or 0.0 < abs(setting.analytical[i]) <= _hidden_slope(search, ruling.best):
+            return Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.SCALE)
+    return ruling
+
+
+def _is_on_stairs(search: Search, ruling: Ruling, steepest: float) -> Generator[list[float], list[float], bool]:
+    """Whether stairs that hide a derivative of up to `steepest` leave the verdict open."""
+    if ruling.verdict is Verdict.MISMATCH:
+        hidden = 0.0 < abs(search.setting.analytical[search.i]) <= steepest
+        return hidden or (yield from is_flat_close_by(search))
+    return any(0.0 < abs(level.estimate) <= steepest for level in search.near_levels())
 
 
 def _hidden_slope(search: Search, best: Level) -> float:
