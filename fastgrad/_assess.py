@@ -302,7 +302,8 @@ class Assessor:
     def _doubt_constants(self) -> None:
         """Where f was seen to move by steps, being constant along a coordinate says nothing of its derivative."""
         result = self.result
-        if np.any(result.flags & int(Flag.STAIRCASE)):
+        moves = self.finite & (np.abs(result.estimate) > 0.0)
+        if np.any(result.flags & int(Flag.STAIRCASE)) or (self.setting.noise.is_flat and moves.any()):
             constant = self.finite & (result.estimate == 0.0) & (result.verdict != INCONCLUSIVE)
             result.verdict[constant], result.bar[constant] = INCONCLUSIVE, math.inf
             result.flags[constant] = int(Flag.STAIRCASE)

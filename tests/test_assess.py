@@ -220,6 +220,19 @@ def test_where_f_moves_by_steps_no_flat_component_is_judged():
 
 
 @BOTH
+def test_zeros_are_not_taken_from_an_f_that_stands_still(step):
+    """Rounded so coarsely that no first difference moves f: equal values say nothing of zeros, at any coordinate."""
+    weight = np.where(np.arange(20) == 7, 0.3, 1.0)
+    for seed in range(8):
+        x = np.random.default_rng(seed).uniform(0.5, 2.0, 20)
+        right = weight * np.exp(x)
+        for gradient in (right, np.where(np.arange(20) == 7, 0.0, right)):
+            found, _ = assess(lambda x: math.floor(float(weight @ np.exp(x)) / 0.2) * 0.2, x, gradient, step=step)
+            assert found.verdict[7] == INCONCLUSIVE
+            assert not (found.verdict == MISMATCH).any()
+
+
+@BOTH
 def test_many_errors_are_not_all_looked_at(step):
     x = points(400)
     found, evaluator = assess(sines, x, 1.5 * np.cos(x), step=step)

@@ -145,7 +145,9 @@ def table(sigma, state=NOISE, spacing=1.0, quantum=0.0):
     ],
 )
 def test_combining_tables(tables, floor, expected):
-    assert combine_tables(tables, floor).sigmas == expected
+    model = combine_tables(tables, floor)
+    assert model.sigmas == expected
+    assert model.is_flat == all(one.state is PLATEAU for one in tables)
 
 
 def test_noise_of_a_step_is_the_most_seen_up_to_32_times_it():

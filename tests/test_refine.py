@@ -508,6 +508,38 @@ def test_a_slope_that_no_tread_explains_is_wrong(f, x):
     assert look(f, x, 0.5).verdict is MISMATCH
 
 
+PAIRS = (
+    (math.sin, math.cos),
+    (math.exp, math.exp),
+    (lambda t: 1.0 / t, lambda t: -1.0 / t**2),
+    (math.sqrt, lambda t: 0.5 / math.sqrt(t)),
+    (math.log, lambda t: 1.0 / t),
+)
+
+
+@pytest.mark.parametrize("seed", [446, 1014, 1252, 3593])
+def test_rounded_values_that_lie_on_another_line_clear_nobody(seed):
+    """Once in a thousand times five values, rounded, rise evenly, by a slope that levels at other steps exclude."""
+    rng = np.random.default_rng(seed)
+    f, slope = PAIRS[rng.integers(5)]
+    x, grain = rng.uniform(0.5, 5.0), 10.0 ** rng.uniform(-12, -8)
+    wrong = slope(x) * (1.0 + 10.0 ** rng.uniform(-4.7, -3.7))
+    assert look(lambda t: math.floor(f(t) / grain + 0.5) * grain, x, wrong).verdict is not MATCH
+
+
+def test_nine_values_settle_what_noise_from_elsewhere_leaves_open():
+    """The noise of all coordinates is ten times that along this one."""
+    noise, more = constant_noise(1e-11), 0
+    for seed in range(60):
+        x = np.random.default_rng(seed).uniform(1.0, 4.0)
+        right = -2.0 * x * math.exp(-x * x)
+        closer = look(lambda t: 1e4 + math.exp(-t * t), x, right, noise=noise)
+        assert closer.verdict is not MISMATCH and abs(closer.found.estimate - right) <= closer.found.bar
+        more += closer.verdict is MATCH
+        assert look(lambda t: 1e4 + math.exp(-t * t), x, right * (1.0 + 3e-5), noise=noise).verdict is not MATCH
+    assert more >= 30
+
+
 # ------------------------------------------------------------------------------ values that are not finite, bounds
 
 

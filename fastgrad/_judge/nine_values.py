@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgrad._judge.noise import TableState, difference_table
 from fastgrad._judge.search import Search
-from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, NOISE_WIDTH, Level, Ruling, Verdict, judge_levels
+from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, NOISE_WIDTH, Flag, Level, Ruling, Verdict, judge_levels
 
 _MARGIN = 1.5  # nine values tell a standard deviation to a third or so
 
@@ -21,7 +21,8 @@ def judge_nine_values(search: Search, ruling: Ruling) -> Generator[list[float], 
     """
     setting, i = search.setting, search.i
     agreeing = [level for level in search.levels if _agrees(search, level)]
-    if ruling.verdict is not Verdict.INCONCLUSIVE or search.side or not agreeing:
+    contradicted = bool(ruling.flags & Flag.SCALE)
+    if ruling.verdict is not Verdict.INCONCLUSIVE or contradicted or search.side or not agreeing:
         return ruling
     level = max(agreeing, key=lambda level: level.step)
     x, u = search.x, level.step

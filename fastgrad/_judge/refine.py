@@ -20,6 +20,7 @@ from fastgrad._judge.verdict import MISMATCH_BARS, Flag, Level, Ruling, Setting,
 
 _FASTEST = 1000.0  # radians over the scale of a coordinate, of what may hide in the noise
 _VANISHES = 2.0  # bars from zero
+_NEXT = 0.4  # between steps that show the same, if there is anything to see
 
 Look = Generator[list[float], list[float], "Closeup"]
 
@@ -59,8 +60,28 @@ def look_closely(setting: Setting, i: int, step: float, known: dict[float, float
         if (yield from _is_on_stairs(search, ruling, steepest)):
             open_ = Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.STAIRCASE)
             return _conclude(search, open_, steepest)
+    if ruling.verdict is Verdict.MATCH and ruling.flags & Flag.SCALE:
+        ruling = yield from _match_again(search, ruling)
     ruling = yield from judge_nine_values(search, ruling)
     return _conclude(search, ruling)
+
+
+def _match_again(search: Search, ruling: Ruling) -> Generator[list[float], list[float], Ruling]:
+    """What a match has to stand if levels at other scales exclude it: another level close to the one that agrees.
+
+    Values rounded to a grain may happen to lie on a line, of a slope that is not theirs, but hardly twice.
+    """
+    yield from search.look(search.generic(_NEXT * ruling.best.step))
+    again = judge_levels(search.setting, search.i, search.levels)
+    excluded = any(
+        abs(level.estimate - search.setting.analytical[search.i])
+        > level.bar + search.setting.tolerance(search.i, level.estimate)
+        for level in search.levels
+        if 0.3 * _NEXT < level.step / ruling.best.step < 1.0
+    )
+    if again.verdict is Verdict.MATCH and not excluded:
+        return again
+    return Ruling(Verdict.INCONCLUSIVE, again.best, again.flags | Flag.SCALE)
 
 
 def _contest(search: Search) -> Generator[list[float], list[float], Ruling]:
