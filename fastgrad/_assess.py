@@ -3,12 +3,12 @@
 import contextlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._assessment import Assessment, nothing_known
 from fastgrad._budget import BudgetSpent
 from fastgrad._first import Bounds, FirstDifferences, add_differences, no_differences
 from fastgrad._judge.grid import generic_steps, safe_unit
@@ -18,10 +18,8 @@ from fastgrad._judge.refine import Closeup, hold_all, look_closely
 from fastgrad._judge.verdict import (
     INCONCLUSIVE,
     MATCH,
-    MISMATCH,
     NOISE_WIDTH,
     ROUNDING,
-    VERDICTS,
     Flag,
     Floats,
     Verdict,
@@ -36,24 +34,6 @@ _ENOUGH_MISMATCHES = 128  # confirmed; the rest that differ are then reported un
 _EXTRA_PER_COMPONENT, _EXTRA = 6, 2000  # evaluations that closer looks may take, beyond 2 n
 
 Index = NDArray[np.int64]
-
-
-@dataclass
-class Assessment:
-    """What is known of each component; in the units of f and the gradient as given."""
-
-    verdict: NDArray[np.int8]  # codes, see VERDICTS
-    estimate: Floats
-    bar: Floats
-    step: Floats
-    flags: NDArray[np.uint16]
-    scale: Floats
-    noise: float  # standard deviation of f that the first differences met
-    rtol: float
-    seen: NDArray[np.bool_]  # compared at all
-    stopped_by: str | None = None  # what ended the check early
-    slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
-    failed: dict[int, float] = field(default_factory=dict)  # a value of the coordinate where f raised
 
 
 class Assessor:
@@ -89,19 +69,7 @@ class Assessor:
             noise=constant_noise(max(self.repeat_noise, 0.0)),
             grid=point.dtype,
         )
-        n = x.size
-        self.result = Assessment(
-            verdict=np.zeros(n, np.int8),
-            estimate=np.full(n, np.nan),
-            bar=np.full(n, np.inf),
-            step=np.full(n, np.nan),
-            flags=np.zeros(n, np.uint16),
-            scale=self.setting.scale,
-            noise=math.nan,
-            rtol=rtol,
-            seen=~finite,
-        )
-        self.result.verdict[~finite] = MISMATCH
+        self.result = nothing_known(self.setting.scale, finite, rtol)
         self.known: dict[int, dict[float, float]] = {}
 
     def judge_differences(self, first: FirstDifferences) -> Assessment:
@@ -260,7 +228,7 @@ class Assessor:
                 self.result.flags[undecided[start:]] |= int(Flag.UNCONFIRMED)
                 break
             for i, step, seen in conversations:
-                self._record(i, seen)
+                self.result.record(i, seen, self.unit)
                 confirmed += seen.verdict is Verdict.MISMATCH
                 if seen.verdict is Verdict.MATCH:
                     ratios.append(multiplier * seen.step / step)
@@ -290,27 +258,9 @@ class Assessor:
         ends = np.cumsum([len(points) for points in questions.values()])[:-1]
         return {i: part.tolist() for i, part in zip(questions, np.split(values * self.unit, ends), strict=True)}
 
-    def _record(self, i: int, seen: Closeup) -> None:
-        result = self.result
-        result.verdict[i] = VERDICTS.index(seen.verdict)
-        result.flags[i] = int(seen.flags)
-        if math.isfinite(seen.estimate):
-            result.estimate[i], result.bar[i], result.step[i] = seen.estimate, seen.bar, seen.step
-        if seen.slopes is not None:
-            result.slopes[i] = (seen.slopes[0] / self.unit, seen.slopes[1] / self.unit)
-
-    def _doubt_constants(self) -> None:
-        """Where f was seen to move by steps, being constant along a coordinate says nothing of its derivative."""
-        result = self.result
-        moves = self.finite & (np.abs(result.estimate) > 0.0)
-        if np.any(result.flags & int(Flag.STAIRCASE)) or (self.setting.noise.is_flat and moves.any()):
-            constant = self.finite & (result.estimate == 0.0) & (result.verdict != INCONCLUSIVE)
-            result.verdict[constant], result.bar[constant] = INCONCLUSIVE, math.inf
-            result.flags[constant] = int(Flag.STAIRCASE)
-
     def _finish(self, first: FirstDifferences) -> Assessment:
         result = self.result
-        self._doubt_constants()
+        result.doubt_constants(self.finite, is_flat=self.setting.noise.is_flat)
         result.seen |= first.seen
         result.stopped_by = self.evaluator.budget.spent_by
         result.estimate /= self.unit

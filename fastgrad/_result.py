@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fastgrad._assess import Assessment
+from fastgrad._assessment import Assessment
 from fastgrad._causes.cause import Cause, find_causes
 from fastgrad._first import FirstDifferences
 from fastgrad._inputs import Array, Point

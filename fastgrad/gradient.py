@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgrad._assess import Assessment, Assessor
+from fastgrad._assess import Assessor
+from fastgrad._assessment import Assessment
 from fastgrad._budget import Progress, make_budget
 from fastgrad._first import Bounds, FirstDifferences, Floats, Index, all_differences, make_bounds, replay_failure
 from fastgrad._inputs import DEFAULT_RTOL, Array, Point, analytical_gradient, point_array, positive_number

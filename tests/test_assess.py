@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastgrad._assess import Assessment, Assessor
+from fastgrad._assess import Assessor
+from fastgrad._assessment import Assessment
 from fastgrad._budget import Budget
 from fastgrad._first import all_differences, make_bounds
 from fastgrad._inputs import point_array

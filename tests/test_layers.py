@@ -106,7 +106,9 @@ LAYERS = (
         ("compiled code", "threads", "judge", "causes", "directions", "gates", "schedule"),
     ),
     # What is made of it.
-    Layer("assessment", ("_noise_tables", "_assess", "_reason"), ("judge", "schedule", "first differences")),
+    Layer(
+        "assessment", ("_assessment", "_noise_tables", "_assess", "_reason"), ("judge", "schedule", "first differences")
+    ),
     Layer(
         "search",
         ("_large.arbiter", "_large.locate", "_large.explain", "_large.investigate", "_large.ruling"),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fastgrad._assess import Assessment
+from fastgrad._assessment import Assessment
 from fastgrad._judge.verdict import VERDICTS, Flag, Verdict
 from fastgrad._reason import detectable_share, give_reason, is_between, overall_verdict, worst_first
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._assess import Assessment
+from fastgrad._assessment import Assessment
 from fastgrad._judge.rows import RowSetting
 from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._assess import Assessment
+from fastgrad._assessment import Assessment
 from fastgrad._causes.cause import Cause, explain
 from fastgrad._causes.evidence import ALLOWANCE, Evidence
 from fastgrad._causes.places import Block

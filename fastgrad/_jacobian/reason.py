@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._assess import Assessment
+from fastgrad._assessment import Assessment
 from fastgrad._judge.verdict import INCONCLUSIVE, MISMATCH, Flag, Verdict
 from fastgrad._reason import is_between, overall_verdict, worst_first
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from fastgrad._along.claim import Claim, Slope
 from fastgrad._along.directions import random_direction, reach_of, unit_of
 from fastgrad._along.slope import judge_slope
-from fastgrad._assess import Assessment, Assessor
+from fastgrad._assess import Assessor
+from fastgrad._assessment import Assessment
 from fastgrad._inputs import Point
 from fastgrad._judge.verdict import Verdict
 from fastgrad._schedule import Differences, Evaluator, Status
