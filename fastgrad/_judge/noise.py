@@ -99,6 +99,8 @@ class NoiseModel:
 
     def at(self, relative_step: NDArray[np.float64]) -> NDArray[np.float64]:
         """Noise that a difference with this step / scale meets: the most seen at spacings up to 32 times it."""
+        if len(self.sigmas) == 1:
+            return np.full(np.shape(relative_step), self.sigmas[0])
         running = np.maximum.accumulate(np.array(self.sigmas))
         place = np.searchsorted(np.array(self.spacings), 32.0 * np.asarray(relative_step), side="right") - 1
         return running[np.maximum(place, 0)]

@@ -77,14 +77,16 @@ def judge_plain(
 ) -> PlainJudgement:
     """Judge central differences at coordinates `index`. Never accuses: two values cannot show truncation."""
     seen = _parts(setting, index, step, above, below, quotient)
+    resolved = seen.resolved
     absolute_tolerance = setting.absolute_tolerance(index)
-    small = (seen.difference <= seen.noise) & (seen.noise <= absolute_tolerance / 2)
+    small = (seen.difference <= seen.noise) & (seen.noise <= absolute_tolerance / 2) & ~resolved
     small &= seen.slope_jump <= np.maximum(4.0 * seen.noise, absolute_tolerance)
-    small &= setting.is_calm(index, step)
-    relative = seen.resolved & (np.maximum(seen.difference, seen.noise) <= setting.rtol * seen.size)
-    # Where f stands still in every direction, a value that stays the same says nothing.
-    moves = (not setting.noise.is_flat) | (above != setting.value) | (below != setting.value)
-    agrees = seen.sound & (relative | ((seen.resolved | small) & setting.is_near(index, step))) & moves
+    few = np.flatnonzero(small)
+    small[few] = setting.is_calm(index[few], step[few])
+    relative = resolved & (np.maximum(seen.difference, seen.noise) <= setting.rtol * seen.size)
+    agrees = seen.sound & (relative | ((resolved | small) & setting.is_near(index, step)))
+    if setting.noise.is_flat:  # f stands still in every direction: a value that stays the same says nothing
+        agrees &= (above != setting.value) | (below != setting.value)
     suspicion = np.where(seen.sound, seen.difference / np.maximum(seen.tolerance, 1e-300), np.inf)
     return PlainJudgement(agrees, agrees & ~relative, seen.noise + seen.difference, suspicion)
 
