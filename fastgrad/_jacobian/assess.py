@@ -1,6 +1,7 @@
 """From differences of columns to a judgement of every entry: the steps of `_assess`, many scalar functions at once."""
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class EntryAssessor:
         """Take the noise that was settled for other entries of the same F, instead of measuring it."""
         noise = other.setting.noise
         unit = self.setting.unit / other.setting.unit
-        self.given_noise = RowNoise(noise.spacings, noise.sigmas * unit)
+        self.given_noise = replace(noise, sigmas=noise.sigmas * unit)
         self.setting = self.setting.with_noise(self.given_noise, other.setting.coarse)
 
     def leave_open(self, entries: Index) -> None:

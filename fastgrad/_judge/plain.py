@@ -81,12 +81,12 @@ def judge_plain(
     absolute_tolerance = setting.absolute_tolerance(index)
     small = (seen.difference <= seen.noise) & (seen.noise <= absolute_tolerance / 2) & ~resolved
     small &= seen.slope_jump <= np.maximum(4.0 * seen.noise, absolute_tolerance)
-    few = np.flatnonzero(small)
-    small[few] = setting.is_calm(index[few], step[few])
+    if small.any():
+        small &= setting.is_calm(index, step)
     relative = resolved & (np.maximum(seen.difference, seen.noise) <= setting.rtol * seen.size)
     agrees = seen.sound & (relative | ((resolved | small) & setting.is_near(index, step)))
-    if setting.noise.is_flat:  # f stands still in every direction: a value that stays the same says nothing
-        agrees &= (above != setting.value) | (below != setting.value)
+    if np.any(setting.noise.is_flat):  # f stands still in every direction: a value that stays the same says nothing
+        agrees &= np.logical_not(setting.noise.is_flat) | (above != setting.value) | (below != setting.value)
     suspicion = np.where(seen.sound, seen.difference / np.maximum(seen.tolerance, 1e-300), np.inf)
     return PlainJudgement(agrees, agrees & ~relative, seen.noise + seen.difference, suspicion)
 

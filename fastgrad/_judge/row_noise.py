@@ -93,6 +93,7 @@ class RowNoise:
 
     spacings: tuple[float, ...]
     sigmas: Floats
+    is_flat: NDArray[np.bool_]
 
     @cached_property
     def largest(self) -> Floats:
@@ -104,7 +105,7 @@ class RowNoise:
         return np.asarray(np.maximum.accumulate(self.sigmas, axis=0))
 
     def of_row(self, i: int) -> NoiseModel:
-        return NoiseModel(self.spacings, tuple(self.sigmas[:, i].tolist()))
+        return NoiseModel(self.spacings, tuple(self.sigmas[:, i].tolist()), bool(self.is_flat[i]))
 
     def of_entries(self, row: Index) -> "EntryNoise":
         return EntryNoise(self, row)
@@ -125,6 +126,10 @@ class EntryNoise:
     def largest(self) -> Floats:
         return np.asarray(self.rows.largest[self.row])
 
+    @property
+    def is_flat(self) -> NDArray[np.bool_]:
+        return np.asarray(self.rows.is_flat[self.row])
+
     def at(self, relative_step: Floats) -> Floats:
         """As `NoiseModel.at`, entry by entry."""
         if len(self.rows.spacings) == 1:
@@ -135,7 +140,7 @@ class EntryNoise:
 
 def constant_row_noise(sigma: Floats) -> RowNoise:
     """The same noise at every scale, row by row; one that is not a number could be anything."""
-    return RowNoise((0.0,), np.where(np.isnan(sigma), math.inf, sigma)[None, :])
+    return RowNoise((0.0,), np.where(np.isnan(sigma), math.inf, sigma)[None, :], np.zeros(sigma.size, dtype=bool))
 
 
 def combine_row_tables(tables: list[Tables], floor: Floats) -> RowNoise:
@@ -154,7 +159,8 @@ def combine_row_tables(tables: list[Tables], floor: Floats) -> RowNoise:
         near = (sigmas[k] < sigmas[k + 1]) & (sigmas[k + 1] <= 8.0 * sigmas[k])
         sigmas[k] = np.where(near, sigmas[k + 1], sigmas[k])
     floor = np.where(np.isnan(floor), math.inf, floor)
-    return RowNoise(tuple(t.spacing for t in tables), np.maximum(sigmas, floor))
+    is_flat = ((state == _PLATEAU) | (state < 0)).all(axis=0)
+    return RowNoise(tuple(t.spacing for t in tables), np.maximum(sigmas, floor), is_flat)
 
 
 def _next_seen(seen: Floats) -> Floats:
