@@ -159,8 +159,10 @@ def _count(positions: NDArray[np.int64], n: int) -> str:
 
 
 def _is_stationary(assessment: Assessment, analytical: NDArray[Any], value: float) -> bool:
-    # A bar made wide by a kink or by coarse noise holds any gradient, and says nothing about x.
-    if (assessment.flags & Flag.KINK).any() or (value != 0.0 and assessment.noise > _FINE_NOISE * abs(value)):
+    # A bar made wide by a kink, by stairs or by coarse noise holds any gradient, and says nothing about x.
+    if (assessment.flags & (Flag.KINK | Flag.STAIRCASE)).any() or (
+        value != 0.0 and assessment.noise > _FINE_NOISE * abs(value)
+    ):
         return False
     seen = np.isfinite(assessment.bar) & np.isfinite(assessment.estimate)
     within = (np.abs(assessment.estimate) <= assessment.bar) & (np.abs(analytical) <= assessment.bar)

@@ -495,6 +495,16 @@ def test_a_right_slope_is_not_accused_from_a_tread(name, shift):
     assert abs(closer.found.estimate - slope) <= closer.found.bar
 
 
+def test_stairs_of_rounding_do_not_hide_what_wider_levels_see():
+    """log(1 + exp(x)), written so that it rounds to steps of 1e-11: flat from closest by, a line from further away."""
+    f = lambda t: -math.log(1.0 - 1.0 / (1.0 + math.exp(-t)))  # noqa: E731
+    right = 1.0 / (1.0 + math.exp(-10.86739867))
+    for wrong in (0.7554792, 2.0, -1.0):
+        closer = look(f, 10.86739867, wrong)
+        assert closer.verdict is MISMATCH
+        assert abs(closer.found.estimate - right) <= closer.found.bar < 1e-6
+
+
 @pytest.mark.parametrize(
     ("f", "x"),
     [

@@ -1,5 +1,6 @@
 """Stairs: an f that moves by steps only has, for a derivative, whatever slope its treads leave room for."""
 
+import math
 from collections.abc import Generator
 
 from fastgrad._judge.search import Search
@@ -48,6 +49,11 @@ def steepest_slope(search: Search, best: Level) -> Generator[list[float], list[f
         else:
             outer = middle
     return _STEEPEST * abs(search.known[outer] - value) / abs(inner - x)
+
+
+def height_of_step(search: Search) -> float:
+    """The smallest change of f that was seen; infinite if none was."""
+    return min((abs(search.known[point] - search.setting.value) for point in _moving(search)), default=math.inf)
 
 
 def _moving(search: Search) -> list[float]:
