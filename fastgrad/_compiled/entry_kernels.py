@@ -46,7 +46,8 @@ def screen(entries, columns, rows, values, rule, first, last, estimate, bar, fla
             tolerance = rtol * size + allowance
             small_tolerance = rtol * min(mean_product[i] / scale, largest_gradient[i])
             jump = math.fabs((high - at_x) - (at_x - low)) / h
-            bend = max(max(1e-3 * size, 4.0 * noise), tolerance)
+            straight = min(1e-3, 0.3 * rtol * scale / h) * size
+            bend = max(max(straight, 4.0 * noise), tolerance)
             resolved = difference <= tolerance / 2 and noise <= tolerance / 2 and jump <= bend
             small = difference <= noise and noise <= small_tolerance / 2 and jump <= max(4.0 * noise, small_tolerance)
             relative = resolved and max(difference, noise) <= rtol * size

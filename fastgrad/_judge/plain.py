@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from fastgrad._judge.verdict import NOISE_WIDTH, ROUNDING, Floats, Setting
 
 _STRAIGHT = 1e-3  # of the slope: smaller jumps between the slopes on both sides are curvature
+# Truncation is a jump times step over 6 L, if f varies over L. The scale of a coordinate may be 20 L or so: a jump of
+# this many tolerances, times scale over step, may hide a truncation of the tolerance.
+_UNSEEN = 0.3
 _MARGIN = 1.4  # by which a step foretold to suit must suit, because it is varied by a quarter
 _FACTORS = tuple(sorted((2.0**k for k in range(-14, 15)), key=lambda factor: abs(math.log(factor))))
 
@@ -37,11 +40,13 @@ class _Parts:
     slope_jump: Floats
     size: Floats
     tolerance: Floats
+    room: Floats  # for jumps that are not seen as truncation, as a share of the slope
 
     @property
     def resolved(self) -> Mask:
         """Whether difference and noise lie within the tolerance and f is straight: a kink would show in its slopes."""
-        bend = np.maximum(np.maximum(_STRAIGHT * self.size, 4.0 * self.noise), self.tolerance)
+        straight = np.minimum(_STRAIGHT, self.room) * self.size
+        bend = np.maximum(np.maximum(straight, 4.0 * self.noise), self.tolerance)
         half = self.tolerance / 2
         return np.asarray((self.difference <= half) & (self.noise <= half) & (self.slope_jump <= bend))
 
@@ -55,6 +60,7 @@ class _Parts:
             slope_jump=_MARGIN * ((self.slope_jump - uneven) * factor + uneven / factor),
             size=self.size,
             tolerance=self.tolerance,
+            room=self.room / factor,
         )
 
 
@@ -68,6 +74,7 @@ def _parts(setting: Setting, index: Index, step: Floats, above: Floats, below: F
         slope_jump=np.abs((above - setting.value) - (setting.value - below)) / step,
         size=np.maximum(np.abs(quotient), np.abs(analytical)),
         tolerance=tolerance,
+        room=_UNSEEN * setting.rtol * setting.scale[index] / step,
     )
 
 
