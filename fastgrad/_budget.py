@@ -5,9 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from fastgrad._inputs import positive_number
+from fastgrad._calls import require_fit
+from fastgrad._options import positive_number, whole_number
 
 Progress = Callable[[int, int], Any]
 
@@ -64,9 +63,7 @@ def make_budget(time_limit: float | None, max_evaluations: int | None, progress:
     seconds = None if time_limit is None else positive_number(time_limit, "time_limit")
     if max_evaluations is None:
         return Budget(seconds, None, make_progress(progress))
-    if isinstance(max_evaluations, bool) or not isinstance(max_evaluations, int | np.integer):
-        raise TypeError(f"max_evaluations is {max_evaluations!r}; need a whole number.")
-    if max_evaluations < _FEWEST:
+    if whole_number(max_evaluations, "max_evaluations", 1) < _FEWEST:
         raise ValueError(
             f"max_evaluations is {max_evaluations}; need {_FEWEST} or more: f(x) twice and one difference."
         )
@@ -78,6 +75,7 @@ def make_progress(progress: bool | Progress | None) -> Progress | None:
     if progress is None or progress is False:
         return None
     if callable(progress):
+        require_fit(progress, "progress(done, total)", 2)
         return progress
     if progress is not True:
         raise TypeError(f"progress is {progress!r}; need True, False or a function of (done, total).")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._compiled.kernels import RAISED_ABOVE
-from fastgrad._inputs import Point, flat_like
+from fastgrad._inputs import Point, per_coordinate
 from fastgrad._prepared import Prepared
 from fastgrad._schedule import UNSEEN, Evaluator, Status
 
@@ -33,8 +33,17 @@ def make_bounds(bounds: tuple[ArrayLike, ArrayLike] | None, point: Point) -> Bou
     try:
         lower, upper = bounds
     except (TypeError, ValueError):
-        raise TypeError("bounds must be a pair (lower, upper), each one number or an array shaped like x.") from None
+        raise TypeError(
+            f"bounds is {bounds!r}; need a pair (lower, upper), each one number or an array shaped like x."
+        ) from None
     limits = Bounds(_side(lower, -np.inf, point, "lower"), _side(upper, np.inf, point, "upper"))
+    crossed = np.flatnonzero(limits.lower > limits.upper)
+    if crossed.size:
+        i = int(crossed[0])
+        raise ValueError(
+            f"the lower bound of {point.name(i)} is {limits.lower[i]}, above its upper bound {limits.upper[i]}; need "
+            f"bounds=(lower, upper)."
+        )
     outside = np.flatnonzero(~limits.contain(point.flat.astype(np.float64)))
     if outside.size:
         i = int(outside[0])
@@ -46,13 +55,10 @@ def make_bounds(bounds: tuple[ArrayLike, ArrayLike] | None, point: Point) -> Bou
 
 
 def _side(values: Any, default: float, point: Point, name: str) -> Floats:
-    values = flat_like(values, point, f"the {name} bound")
-    given = np.asarray(default if values is None else values, dtype=np.float64)
-    if given.shape not in ((), point.shape):
-        raise ValueError(f"the {name} bound has shape {given.shape}; need one number or shape {point.shape}.")
+    given = per_coordinate(default if values is None else values, point, f"the {name} bound")
     if np.isnan(given).any():
-        raise ValueError(f"the {name} bound holds a NaN; use -inf, inf or None where there is no bound.")
-    return np.broadcast_to(given, point.shape).reshape(-1)
+        raise ValueError(f"the {name} bound holds a NaN; need numbers: -inf, inf or None where there is no bound.")
+    return given
 
 
 @dataclass(frozen=True)

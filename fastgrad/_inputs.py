@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastgrad._calls import call
 from fastgrad._nested import Branch, branch_of, is_nested, parts_like
 
 Array = NDArray[Any]
@@ -67,7 +68,7 @@ def name_entry(array: str, shape: tuple[int, ...], position: int) -> str:
 
 def point_array(x: Any) -> Point:
     """Check x and copy it; integers become float64, float32 and float64 stay; nested arrays become one vector."""
-    structure, given = _joined(x) if is_nested(x) else (None, _real_array(x, name="x"))
+    structure, given = _joined(x) if is_nested(x) else (None, real_array(x, name="x"))
     if given.size == 0:
         raise ValueError(f"x is empty (shape {given.shape}); need at least one coordinate to differentiate in.")
     flat = np.array(given, dtype=_kernel_dtype(given.dtype), order="C").reshape(-1)
@@ -85,7 +86,7 @@ def _joined(x: Any) -> tuple[Branch, Array]:
     """Nested parameters as one vector, in float32 only if all of them are."""
 
     def convert(value: Any, name: str) -> Array:
-        array = _real_array(value, name=name)
+        array = real_array(value, name=name)
         if array.size == 0:
             raise ValueError(f"{name} is empty (shape {array.shape}); need entries to differentiate in: leave it out.")
         return array.astype(_kernel_dtype(array.dtype), copy=False)
@@ -104,28 +105,38 @@ def flat_like(values: Any, point: Point, name: str) -> Any:
         raise TypeError(f"{name} has named parts, but x is an array; need both of one kind: give x its names too.")
     flat = np.empty(point.size)
     for part, value in parts_like(values, point.structure, name):
-        given = _real_array(value, name=f"{name} at {part.name}")
+        given = real_array(value, name=f"{name} at {part.name}")
         if given.shape not in ((), part.shape):
             raise ValueError(f"{name} at {part.name} has shape {given.shape}; need one number or shape {part.shape}.")
         flat[part.slice] = given.reshape(-1)
     return flat
 
 
+def per_coordinate(values: Any, point: Point, name: str) -> NDArray[np.float64]:
+    """One number for all coordinates, or one for each, flat; nested for nested x."""
+    given = real_array(flat_like(values, point, name), name=name)
+    if given.shape not in ((), point.shape):
+        raise ValueError(f"{name} has shape {given.shape}; need one number or shape {point.shape}.")
+    return np.broadcast_to(given, point.shape).reshape(-1).astype(np.float64)
+
+
 def _kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32) if dtype.type is np.float32 else np.dtype(np.float64)
 
 
-def _real_array(values: ArrayLike, *, name: str) -> Array:
+def real_array(values: ArrayLike, *, name: str) -> Array:
     """`values` as an array of real numbers that float32 or float64 holds without loss."""
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise ValueError(f"{name} is not a rectangular array: {error}") from error
+        raise ValueError(f"{name} is not a rectangular array; need rows of one length.") from error
     except (RuntimeError, TypeError) as error:  # a tensor that is being differentiated, or lives on a device
         raise TypeError(
             f"{name} is a {type(values).__name__} that is not to be read as an array ({error}); need numbers in main "
             f"memory: of a tensor pass .detach().cpu().numpy()."
         ) from error
+    if np.ma.is_masked(values):
+        raise TypeError(f"{name} has masked entries; need a number everywhere: pass {name}.filled(...).")
     if array.dtype.kind == "O" and not isinstance(values, np.ndarray) and hasattr(values, "__dlpack__"):
         tensor: Any = values
         array = np.from_dlpack(tensor)
@@ -142,7 +153,7 @@ def _real_array(values: ArrayLike, *, name: str) -> Array:
 
 def gradient_array(values: ArrayLike, *, name: str, shape: tuple[int, ...] | None = None) -> Array:
     """A gradient as a float32 or float64 array of exactly the given shape; NaN passes, and never matches."""
-    given = _real_array(values, name=name)
+    given = real_array(values, name=name)
     if shape is not None and given.shape != shape:
         raise ValueError(
             f"{name} has shape {given.shape}; need {shape}, one entry per coordinate. Nothing is broadcast: "
@@ -157,26 +168,17 @@ def _shape_advice(given: Array, shape: tuple[int, ...]) -> str:
     return f"it holds {given.size} numbers for {int(np.prod(shape))} coordinates"
 
 
-def analytical_gradient(gradient: Any, point: Point, args: tuple[Any, ...]) -> Array:
+def analytical_gradient(gradient: Any, point: Point, args: tuple[Any, ...], name: str = "gradient") -> Array:
     """The analytical gradient, flat: what is given, or a copy of what the callable returns at (a copy of) x."""
     if not callable(gradient):
-        return gradient_at(point, gradient, name="analytical_grad")
-    return call_gradient(gradient, point, args).copy()  # it may return an array that it overwrites later
+        return gradient_at(point, gradient, name=name)
+    return call_gradient(gradient, point, args, name).copy()  # it may return an array that it overwrites later
 
 
-def call_gradient(gradient: Callable[..., Any], point: Point, args: tuple[Any, ...]) -> Array:
+def call_gradient(gradient: Callable[..., Any], point: Point, args: tuple[Any, ...], name: str = "gradient") -> Array:
     """What the callable returns, flat."""
-    try:
-        values = gradient(point.own_form(), *args)
-    except Exception as error:
-        error.add_note("raised by the analytical gradient, called as gradient(x, *args)")
-        raise
-    if values is None:
-        raise TypeError(
-            "the analytical gradient returned None; need an array shaped like x. If it fills an argument, "
-            "wrap it in a function that allocates the array, fills it and returns it."
-        )
-    return gradient_at(point, values, name="the analytical gradient's result")
+    values = call(gradient, f"{name}(x, *args)", "an array shaped like x", point.own_form(), *args)
+    return gradient_at(point, values, name=f"the result of {name}")
 
 
 def gradient_at(point: Point, values: Any, *, name: str) -> Array:
@@ -192,12 +194,3 @@ def gradient_at(point: Point, values: Any, *, name: str) -> Array:
         for part, value in parts_like(values, point.structure, name)
     ]
     return np.concatenate(parts)
-
-
-def positive_number(value: Any, name: str) -> float:
-    """A positive finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} is {value!r}; need a positive number.")
-    if not (value > 0 and np.isfinite(value)):
-        raise ValueError(f"{name} is {value}; need a positive, finite number.")
-    return float(value)

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._options import described
+
 _FORMAT = "fastgrad checkpoint 1"
 _HEAD = struct.Struct("<4sQ")  # marker and length of the body
 _BODY = struct.Struct("<16s16sQBB")  # operation, shared arrays, items, inputs, outputs
@@ -31,6 +33,8 @@ class Journal:
     """The finished work of one check, in memory and in a file."""
 
     def __init__(self, path: str | os.PathLike[str], subject: dict[str, str]) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"checkpoint is {described(path)}; need the path of a file, new or begun before.")
         self._path = Path(path)
         self._known: dict[bytes, tuple[bytes, int]] = {}
         self._file = self._opened()

@@ -10,9 +10,11 @@ import numba
 import numpy as np
 from numba import config, types
 
+from fastgrad._calls import Named, require_fit, scalar_function
 from fastgrad._compiled.bridge import Block, load_arguments, load_shape
 from fastgrad._compiled.kernels import value_at
 from fastgrad._inputs import Array, Point, unflatten
+from fastgrad._options import described, require_tuple
 from fastgrad._prepared import (
     SAME_VALUE,
     Prepared,
@@ -20,7 +22,6 @@ from fastgrad._prepared import (
     compile_wrapper,
     compiled_function,
     fingerprints,
-    refusal_to_write,
     signature_of,
     type_of_arguments,
 )
@@ -42,11 +43,11 @@ class Objective(Prepared):
 
 def prepare(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
     """Check f against x and args and compile its wrapper (kept, so that a second check compiles nothing)."""
-    if not isinstance(args, tuple):
-        raise TypeError(f"args is a {type(args).__name__}; need a tuple, args=(data,) for a single argument.")
+    require_tuple(args)
+    named = scalar_function(f)
     if config.DISABLE_JIT or isinstance(f, PythonObjective):
-        return _interpreted(f, point, args)
-    compiled = compiled_function(f)
+        return _interpreted(named, point, args)
+    compiled = compiled_function(named)
     if isinstance(f, CObjective):
         _require_plain_array(point, args)
     held = (point.shape, *args) if args or len(point.shape) != 1 else ()
@@ -56,7 +57,7 @@ def prepare(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
     if not wrapper.is_current(compiled):
         _compile_wrapper.cache_clear()
         wrapper = _compile_wrapper(compiled, point.dtype, dimension, arguments_type)
-    return Objective(f, args, point.shape, wrapper, Block(held) if held else None, fingerprints(args))
+    return Objective(named, args, point.shape, wrapper, Block(held) if held else None, fingerprints(args))
 
 
 def _require_plain_array(point: Point, args: tuple[Any, ...]) -> None:
@@ -67,14 +68,16 @@ def _require_plain_array(point: Point, args: tuple[Any, ...]) -> None:
         raise TypeError(f"x is {kind}; a C objective needs an array of float64: np.atleast_1d(x).astype(np.float64).")
 
 
-def _interpreted(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
+def _interpreted(named: Named, point: Point, args: tuple[Any, ...]) -> Objective:
+    f = named.function
     if not callable(f):
-        raise TypeError(what_instead(f))
+        raise TypeError(what_instead(named))
+    require_fit(f, "f(x, *args)", 1 + len(args))
 
     def function(flat: Array) -> float:
         return _number(f(unflatten(flat, point.shape), *args), flat.dtype)
 
-    return Objective(f, args, point.shape, Wrapper(function, False, None), None, fingerprints(args))
+    return Objective(named, args, point.shape, Wrapper(function, False, None), None, fingerprints(args))
 
 
 def _number(value: Any, dtype: np.dtype[Any]) -> float:
@@ -83,7 +86,8 @@ def _number(value: Any, dtype: np.dtype[Any]) -> float:
         return float(value.imag)
     if dtype.kind != "c" and isinstance(value, float | np.floating):
         return float(value)
-    raise TypeError(f"f returns {type(value).__name__}; need a {'complex number' if dtype.kind == 'c' else 'float'}.")
+    need = "a complex number" if dtype.kind == "c" else "a float: return float(...), of one number"
+    raise TypeError(f"f returns {described(value)}; need {need}.")
 
 
 @functools.lru_cache(maxsize=256)
@@ -91,7 +95,7 @@ def _compile_wrapper(f: Any, dtype: np.dtype[Any], dimension: int, arguments_typ
     scalar = numba.from_dtype(dtype)
     x_type = types.Array(scalar, dimension, "C") if dimension else scalar
     extra = tuple(arguments_type)[1:]  # without the shape
-    signature = signature_of(f, (x_type, *extra))
+    signature = signature_of(scalar_function(f), (x_type, *extra))
     wrong = wrong_return(f, signature.return_type, takes_complex(signature.args))
     if wrong is not None:
         raise TypeError(wrong)
@@ -166,7 +170,7 @@ def try_objective(objective: Objective, point: Point) -> Trial:
     second, _ = objective.value(place)
     seconds = time.perf_counter() - started
     if not np.array_equal(place, point.flat):  # no NaN in x
-        raise ValueError(refusal_to_write("x"))
+        raise ValueError(objective.refusal_to_write("x"))
     objective.require_arguments_intact()
     if first == second or (np.isnan(first) and np.isnan(second)):
         return Trial(first, 0.0, seconds)

@@ -9,6 +9,8 @@ from numba import types
 from numba.core.ccallback import CFunc
 from numpy.typing import NDArray
 
+from fastgrad._options import described
+
 PROTOTYPE = "double f(const double *x, int64_t n, void *data)"
 _WORDS = ("double", "double *", "int64", "void *")  # of its result and arguments
 _CALLS_PYTHON = 4  # flag of functions of ctypes.PyDLL, which must hold the interpreter lock
@@ -70,7 +72,7 @@ def _declared(function: Any) -> tuple[str, ...] | None:
     if type(function).__name__ == "PyCapsule":
         return None
     raise TypeError(
-        f"function is a {type(function).__name__}; need a pointer to a C function of ctypes, cffi, "
+        f"function is {described(function)}; need a pointer to a C function of ctypes, cffi, "
         f"scipy.LowLevelCallable or numba.cfunc (for a function of a cffi module, ffi.addressof(lib, 'name'))."
     )
 
@@ -141,8 +143,7 @@ def address_of_data(data: Any) -> int:
     if type(data).__name__ == "PyCapsule":
         return _address_in_capsule(data)
     raise TypeError(
-        f"data is a {type(data).__name__}; need an array, a ctypes object or pointer, a cffi pointer, an address "
-        f"or None."
+        f"data is {described(data)}; need an array, a ctypes object or pointer, a cffi pointer, an address or None."
     )
 
 

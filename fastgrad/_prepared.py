@@ -15,9 +15,11 @@ from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
 
 from fastgrad import _threads
+from fastgrad._calls import Named, require_fit
 from fastgrad._compiled.bridge import Block, type_of
 from fastgrad._inputs import Array
-from fastgrad._refusals import require_arity, what_instead, why_not_compiled
+from fastgrad._options import described
+from fastgrad._refusals import what_instead, why_not_compiled
 from fastgrad.foreign import NOT_THREAD_SAFE, CObjective, PythonObjective
 
 # Two calls of a deterministic f agree to the bit; those of a threaded reduction agree to a few roundings.
@@ -45,14 +47,19 @@ class Wrapper:
 
 @dataclass(frozen=True)
 class Prepared(abc.ABC):
-    """f bound to its extra arguments, ready for the kernels."""
+    """A function bound to its extra arguments, ready for the kernels."""
 
-    f: Callable[..., Any]
+    named: Named
     args: tuple[Any, ...]
     shape: tuple[int, ...]
     wrapper: Wrapper
     block: Block | None
     fingerprints: tuple[int, ...]  # of the arguments, before f was called
+
+    @property
+    def f(self) -> Callable[..., Any]:
+        """As the user has it."""
+        return self.named.function  # type: ignore[no-any-return]
 
     @property
     def function(self) -> Any:
@@ -86,7 +93,7 @@ class Prepared(abc.ABC):
         """Raise if f has changed an array among its arguments."""
         for position, (was, now) in enumerate(zip(self.fingerprints, fingerprints(self.args), strict=True)):
             if was != now:
-                raise ValueError(refusal_to_write(f"args[{position}]"))
+                raise ValueError(self.refusal_to_write(f"args[{position}]"))
 
     @abc.abstractmethod
     def call(self, point: Array) -> Any:
@@ -98,20 +105,29 @@ class Prepared(abc.ABC):
             with self.launching():
                 self.call(point.copy())
         except Exception as error:
-            error.add_note(f"f raised at {where}")
+            error.add_note(f"{self.named.name} raised at {where}")
             raise
         raise RuntimeError(
-            f"f raised at {where}, but not when called there again; need an f that is deterministic and safe to "
-            f"call from several threads at once. Look for shared work arrays or random numbers."
+            f"{self.named.name} raised at {where}, but not when called there again; need a function that is "
+            f"deterministic and safe to call from several threads at once. Look for shared work arrays or random "
+            f"numbers."
+        )
+
+    def refusal_to_write(self, what: str) -> str:
+        name = self.named.name
+        return (
+            f"{name} writes to {what}; need {'an' if name in 'fF' else 'a'} {name} that only reads its arguments, "
+            f"because parallel evaluations would disturb each other. Work on a copy inside {name}."
         )
 
 
-def compiled_function(f: Any) -> Any:
-    """The njit function that f is, or is adapted by; an error that says what to write instead if there is none."""
+def compiled_function(given: Named) -> Any:
+    """The njit function that it is, or is adapted by; an error that says what to write instead if there is none."""
+    f = given.function
     if isinstance(f, CObjective):
         return f.compiled
     if not isinstance(f, Dispatcher) and not (config.DISABLE_JIT and callable(f)):
-        raise TypeError(what_instead(f))
+        raise TypeError(what_instead(given))
     return f
 
 
@@ -121,21 +137,21 @@ def type_of_arguments(args: tuple[Any, ...], held: tuple[Any, ...]) -> Any:
     for position, value in enumerate(args):
         if type_of(value) is None:
             raise TypeError(
-                f"args[{position}] is a {type(value).__name__}, which compiled code cannot hold during a check; "
+                f"args[{position}] is {described(value)}, which compiled code cannot hold during a check; "
                 f"need arrays, numbers, strings, tuples of them, numba.typed containers or jitclass instances."
             )
     return type_of(held)
 
 
-def signature_of(f: Any, arguments: tuple[Any, ...]) -> Any:
-    """Compile f for these argument types with its own options and return its signature, or say why not."""
-    require_arity(f, len(arguments) - 1)
+def signature_of(given: Named, arguments: tuple[Any, ...]) -> Any:
+    """Compile it for these argument types with its own options and return its signature, or say why not."""
+    require_fit(given.function, f"{given.name}(x, *args)", len(arguments))
     try:
-        signature = numba.typeof(f).get_call_type(cpu_target.typing_context, arguments, {})
+        signature = numba.typeof(given.function).get_call_type(cpu_target.typing_context, arguments, {})
     except (NumbaError, TypeError) as error:
-        raise TypeError(why_not_compiled(f, arguments, error)) from error
+        raise TypeError(why_not_compiled(given, arguments, error)) from error
     if signature is None:  # fixed signatures, none of which fits
-        raise TypeError(why_not_compiled(f, arguments, None))
+        raise TypeError(why_not_compiled(given, arguments, None))
     return signature
 
 
@@ -149,13 +165,6 @@ def compile_wrapper(wrapper: Any, arguments: tuple[Any, ...], f: Any, signature:
     address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
     has_parallel_loop = "@numba_parallel_for" in compiled.library.get_llvm_str()
     return Wrapper(address, has_parallel_loop, wrapper, (signature.args, f.overloads.get(signature.args)))
-
-
-def refusal_to_write(what: str) -> str:
-    return (
-        f"f writes to {what}; need an f that only reads its arguments, because parallel evaluations would disturb "
-        f"each other. Work on a copy inside f."
-    )
 
 
 def fingerprints(args: tuple[Any, ...]) -> tuple[int, ...]:

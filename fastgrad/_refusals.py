@@ -1,4 +1,4 @@
-"""Why an f cannot be used, and what to write instead: the texts of the gate for objectives."""
+"""Why a function cannot be used, and what to write instead: the texts of the gates for compiled functions."""
 
 import functools
 import inspect
@@ -9,54 +9,65 @@ import numpy as np
 from numba import types
 from numba.core.ccallback import CFunc
 
+from fastgrad._calls import ONE_FLOAT, Named
+from fastgrad._options import described
 from fastgrad._pointers import is_c_function
 
 
-def what_instead(f: Any) -> str:
-    if isinstance(f, CFunc):
-        return "f is a numba cfunc; need an njit function: use @numba.njit instead, or fastgrad.c_objective(f)."
-    if is_c_function(f):
-        return f"f is a C function ({type(f).__name__}); need an objective: pass fastgrad.c_objective(f)."
+def what_instead(given: Named) -> str:
+    """For what is no compiled function."""
+    f, name = given.function, given.name
+    if isinstance(f, CFunc) or is_c_function(f):
+        return f"{name} is {_what_instead_of_c(given)}"
     if isinstance(f, np.ufunc) or type(f).__name__ in ("DUFunc", "GUFunc"):
-        return "f is a ufunc, which works element by element; need an njit function that returns one float."
+        return f"{name} is a ufunc, which works element by element; need an njit function that returns {given.returns}."
     if isinstance(f, functools.partial):
-        return "f is a functools.partial; need an njit function: pass the bound values with args=(...)."
+        return f"{name} is a functools.partial; need an njit function: pass the bound values with args=(...)."
     if isinstance(f, python_types.MethodType) or type(f).__name__ == "BoundMethod":
-        return "f is a method; need an njit function f(x, obj) that calls obj.method(x), with args=(obj,)."
+        return f"{name} is a method; need an njit function {name}(x, obj) that calls obj.method(x), with args=(obj,)."
     if callable(f):
         return (
-            f"f is {_name(f)}, not compiled; need a numba-compiled function: decorate it with @numba.njit, or pass "
-            f"fastgrad.python_objective(f) to run it as Python, one evaluation at a time."
+            f"{name} is {_kind(f)}, not compiled; need a numba-compiled function: decorate it with @numba.njit, or "
+            f"pass fastgrad.python_objective({name}) to run it as Python, one evaluation at a time."
         )
-    return f"f is a {type(f).__name__}; need a function compiled with @numba.njit."
+    return f"{name} is {described(f)}; need a function compiled with @numba.njit."
 
 
-def _name(f: Any) -> str:
+def _what_instead_of_c(given: Named) -> str:
+    is_cfunc = isinstance(given.function, CFunc)
+    kind = "a numba cfunc" if is_cfunc else f"a C function ({type(given.function).__name__})"
+    if given.returns != ONE_FLOAT:
+        return f"{kind}, which returns one number; need an njit function that returns {given.returns}."
+    if is_cfunc:
+        return f"{kind}; need an njit function: use @numba.njit instead, or fastgrad.c_objective({given.name})."
+    return f"{kind}; need an objective: pass fastgrad.c_objective({given.name})."
+
+
+def _kind(f: Any) -> str:
     return f"the Python function {f.__name__}" if inspect.isfunction(f) else f"a Python {type(f).__name__}"
 
 
-def require_arity(f: Any, extra: int) -> None:
-    parameters = inspect.signature(f.py_func)
-    try:
-        parameters.bind(*range(1 + extra))
-    except TypeError:
-        raise TypeError(
-            f"f is {f.__name__}{parameters}, and would be called with x and {extra} extra argument"
-            f"{'' if extra == 1 else 's'}; need the two to fit: pass the rest of its arguments with args=(...)."
-        ) from None
-
-
-def why_not_compiled(f: Any, arguments: tuple[Any, ...], error: Exception | None) -> str:
-    called = ", ".join(str(argument) for argument in arguments)
+def why_not_compiled(given: Named, arguments: tuple[Any, ...], error: Exception | None) -> str:
+    """For a compiled function that refuses these types."""
+    f, name, called = given.function, given.name, ", ".join(str(argument) for argument in arguments)
     if not f._can_compile:
         return (
-            f"f has the fixed signatures {[str(s) for s in f.nopython_signatures]}, none of which takes ({called}); "
-            f"need one that does: drop the signature from @numba.njit, or convert x."
+            f"{name} has the fixed signatures {[str(s) for s in f.nopython_signatures]}, none of which takes "
+            f"({called}); need one that does: drop the signature from @numba.njit, or convert x."
         )
-    advice = _COMPLEX_ADVICE if takes_complex(arguments) else ""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     detail = next((line for line in lines if not line.startswith("Failed in")), type(error).__name__)
-    return f"f does not compile for arguments ({called}): {detail}. {advice}The full message of Numba is chained above."
+    return (
+        f"{name} does not compile for arguments ({called}): {detail.rstrip('.:')}; need {name} to compile for x and "
+        f"args as given. {_advice_on_types(name, arguments)}The full message of Numba is chained above."
+    )
+
+
+def _advice_on_types(name: str, arguments: tuple[Any, ...]) -> str:
+    if takes_complex(arguments):
+        return _COMPLEX_ADVICE
+    is_number = isinstance(arguments[0], types.Number)
+    return f"x is a number here: pass [x] if {name} takes a vector. " if is_number else ""
 
 
 def takes_complex(arguments: tuple[Any, ...]) -> bool:

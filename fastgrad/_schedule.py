@@ -16,7 +16,7 @@ from fastgrad._budget import Budget
 from fastgrad._compiled import kernels
 from fastgrad._inputs import Array, Point
 from fastgrad._journal import Journal, shared_digest
-from fastgrad._prepared import Prepared, refusal_to_write
+from fastgrad._prepared import Prepared
 
 SLICE_SECONDS = 0.07
 _WORTH_THREADS = 1e-4  # seconds of work in a whole check, below which waking threads costs more than it saves
@@ -130,7 +130,7 @@ class Evaluator:
     def require_intact(self) -> None:
         """Raise if f left a trace in its arguments: it wrote to x somewhere, or to a work array among args."""
         if not (self._rows[:, : self.point.size] == self.point.flat).all():
-            raise ValueError(refusal_to_write("x"))
+            raise ValueError(self.objective.refusal_to_write("x"))
         self.objective.require_arguments_intact()
 
     def _run(self, operation: Operation, shared: tuple[Array, ...], inputs: tuple[Array, ...]) -> tuple[Floats, Status]:

@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._inputs import Point
+from fastgrad._options import generator_of, is_whole, whole_number
 
 Index = NDArray[np.int64]
 
+_NEED = "need a list of whole numbers (positions in x.ravel()) or a mask shaped like x"
 _FIRST_PIECE = 16  # enough to tell whether the rule of automatic steps suits the problem
 
 
@@ -19,28 +21,33 @@ def select(point: Point, indices: ArrayLike | None, sample: int | None, rng: Any
     Under a limit all coordinates are put in random order, so that those reached are a fair sample, drawn
     without replacement.
     """
+    if not is_whole(rng) or rng < 0:  # any other is good
+        generator_of(rng)
     if indices is not None:
         if sample is not None:
             raise ValueError("both indices and sample are given; need one of them.")
         return _explicit(indices, point)
     if sample is None and not is_limited:
         return None
-    if sample is not None and (isinstance(sample, bool) or not isinstance(sample, int | np.integer)):
-        raise TypeError(f"sample is {sample!r}; need a whole number of components.")
-    if sample is not None and not 1 <= sample <= point.size:
+    if sample is not None and whole_number(sample, "sample", 1) > point.size:
         raise ValueError(f"sample is {sample}; need 1 to {point.size}, the number of components.")
-    order = np.random.default_rng(rng).permutation(point.size)
+    order = generator_of(rng).permutation(point.size)
     return order if sample is None else np.sort(order[:sample])
 
 
 def _explicit(indices: ArrayLike, point: Point) -> Index:
-    given = np.asarray(indices)
+    try:
+        given = np.asarray(indices)
+    except ValueError as error:  # ragged
+        raise TypeError(f"indices is {indices!r}; {_NEED}.") from error
     if given.dtype == bool:
         if given.shape != point.shape:
             raise ValueError(f"indices is a mask of shape {given.shape}; need the shape of x, {point.shape}.")
+        if not given.any():
+            raise ValueError("indices is a mask that selects nothing; need at least one component.")
         return np.flatnonzero(given)
     if given.dtype.kind not in "iu" or given.ndim != 1 or given.size == 0:
-        raise TypeError("indices must be a list of whole numbers (positions in x.ravel()) or a mask shaped like x.")
+        raise TypeError(f"indices is {indices!r}; {_NEED}.")
     if given.min() < 0 or given.max() >= point.size:
         raise ValueError(f"indices reach from {given.min()} to {given.max()}; need 0 to {point.size - 1}.")
     return np.unique(given).astype(np.int64)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numba
+import numpy as np
 
 _launch_lock = threading.Lock()
 _alone_lock = threading.RLock()
@@ -39,13 +40,13 @@ def count_threads(requested: int | None) -> int:
         # In a forked child even asking starts the threading layer, which kills the process later.
         return int(numba.config.NUMBA_NUM_THREADS if _in_forked_child else numba.get_num_threads())
     available = numba.config.NUMBA_NUM_THREADS
-    if isinstance(requested, bool) or not isinstance(requested, int):
+    if isinstance(requested, bool) or not isinstance(requested, int | np.integer):
         raise TypeError(f"threads is {requested!r}; need a whole number from 1 to {available}, or None for all.")
     if not 1 <= requested <= available:
         raise ValueError(
             f"threads is {requested}; need 1 to {available} (set NUMBA_NUM_THREADS before starting for more)."
         )
-    return requested
+    return int(requested)
 
 
 def layer_is_safe() -> bool:

@@ -15,9 +15,11 @@ import numpy as np
 from numba import config, types
 from numpy.typing import NDArray
 
+from fastgrad._calls import Named, require_fit, takes
 from fastgrad._compiled.bridge import Block, load_arguments, load_shape
 from fastgrad._compiled.vector_kernels import values_at
 from fastgrad._inputs import Array, Point, unflatten
+from fastgrad._options import described, is_whole, require_tuple
 from fastgrad._prepared import (
     Prepared,
     Wrapper,
@@ -31,6 +33,8 @@ from fastgrad.foreign import CObjective, PythonObjective
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, ...]
+
+_GUARD = 256  # entries behind an array to be filled, at x; compiled code does not notice where it ends
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,16 @@ class VectorObjective(Prepared):
         """F as Python would call it, at a flat point: its array, in its own shape."""
         x = unflatten(point, self.shape)
         if self.out_shape is None:
-            return _array_of_floats(self.f(x, *self.args))
-        out = np.full(self.out_shape, np.nan, point.dtype)
+            return self._array_of_floats(self.f(x, *self.args))
+        size = math.prod(self.out_shape)
+        guarded = np.full(2 * size + _GUARD, np.nan, point.dtype)
+        out = guarded[:size].reshape(self.out_shape)
         self.f(x, out, *self.args)
+        if not np.isnan(guarded[size:]).all():
+            raise ValueError(
+                f"{self.named.name} writes beyond the end of the array that it fills, of shape {self.out_shape}; need "
+                f"an array as large as what it writes: pass its shape as out_shape=, or a derivative that fits."
+            )
         return out
 
     def replay_size(self, point: Array, size: int, where: str) -> None:
@@ -68,44 +79,70 @@ class VectorObjective(Prepared):
         else:
             if arrived != size:
                 raise ValueError(
-                    f"F returns {size} values at x and {arrived} at {where}; need the same number everywhere: a "
-                    f"Jacobian has a fixed number of rows."
+                    f"{self.named.name} returns {size} values at x and {arrived} at {where}; need the same number "
+                    f"everywhere: a Jacobian has a fixed number of rows."
                 )
             self.replay(point, where)  # which says that it did not raise again
+
+    def _array_of_floats(self, values: Any) -> Array:
+        """What a function of Python returned, if compiled code could have returned it."""
+        if isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64) and values.ndim > 0:
+            return values
+        what = f"an array of {values.dtype}, {values.ndim}d" if isinstance(values, np.ndarray) else described(values)
+        raise TypeError(f"{self.named.name} returns {what}; {_NEED}: return np.array([...], dtype=float).")
 
 
 # --- preparation ------------------------------------------------------------------------------------------------
 
 
-def prepare_vector(F: Any, point: Point, args: tuple[Any, ...], out_shape: Shape | None = None) -> VectorObjective:
+def prepare_vector(
+    named: Named, point: Point, args: tuple[Any, ...], out_shape: Shape | int | None = None
+) -> VectorObjective:
     """Check F against x and args and compile its wrapper; `out_shape` is needed if F fills an argument."""
-    if not isinstance(args, tuple):
-        raise TypeError(f"args is a {type(args).__name__}; need a tuple, args=(data,) for a single argument.")
+    require_tuple(args)
+    F, wanted = named.function, _as_shape(out_shape)
     if isinstance(F, CObjective):
-        raise TypeError("F is a C objective, which returns one number; need a function that returns an array.")
-    in_python = config.DISABLE_JIT or isinstance(F, PythonObjective)
-    compiled = F if in_python else compiled_function(F)
-    shape = _shape_to_fill(compiled, len(args), out_shape)
+        raise TypeError(f"{named.name} is a C objective, which returns one number; {_NEED} from an njit function.")
+    in_python = callable(F) and (config.DISABLE_JIT or isinstance(F, PythonObjective))
+    compiled = F if in_python else compiled_function(named)
+    shape = _shape_to_fill(named, len(args), wanted)
     if in_python:
-        return _interpreted(F, point, args, shape)
+        return _interpreted(named, point, args, shape)
     given = args if shape is None else (shape, *args)
     held = (point.shape, *given) if given or len(point.shape) != 1 else ()
     kinds = (point.dtype, len(point.shape), type_of_arguments(args, held), None if shape is None else len(shape))
-    wrapper = _compile(compiled, *kinds)
+    wrapper = _compile(named, *kinds)
     if not wrapper.is_current(compiled):
         _compile.cache_clear()
-        wrapper = _compile(compiled, *kinds)
-    return VectorObjective(F, args, point.shape, wrapper, Block(held) if held else None, fingerprints(args), shape)
+        wrapper = _compile(named, *kinds)
+    return VectorObjective(named, args, point.shape, wrapper, Block(held) if held else None, fingerprints(args), shape)
 
 
-def _interpreted(F: Any, point: Point, args: tuple[Any, ...], shape: Shape | None) -> VectorObjective:
+def _as_shape(out_shape: Any) -> Shape | None:
+    """The shape of the array that F fills, from a number of values or a shape."""
+    if out_shape is None:
+        return None
+    given = tuple(out_shape) if isinstance(out_shape, list | tuple) else (out_shape,)
+    if not given or not all(is_whole(k) for k in given):
+        raise TypeError(f"out_shape is {out_shape!r}; need a whole number, or the shape of the array, (5, 2).")
+    if min(given) < 1:
+        raise ValueError(f"out_shape is {out_shape!r}; need at least one value: positive whole numbers.")
+    return tuple(int(k) for k in given)
+
+
+def _interpreted(named: Named, point: Point, args: tuple[Any, ...], shape: Shape | None) -> VectorObjective:
+    form = f"{named.name}(x, *args)" if shape is None else f"{named.name}(x, out, *args)"
+    require_fit(named.function, form, (1 if shape is None else 2) + len(args))
+
     def function(flat: Array, out: Floats) -> int:
         values = objective.call(flat)
         if values.size == out.size:
             out[:] = values.reshape(-1)
         return int(values.size)
 
-    objective = VectorObjective(F, args, point.shape, Wrapper(function, False, None), None, fingerprints(args), shape)
+    objective = VectorObjective(
+        named, args, point.shape, Wrapper(function, False, None), None, fingerprints(args), shape
+    )
     return objective
 
 
@@ -115,42 +152,34 @@ def fills_argument(F: Any, extra: int) -> bool:
         parameters = inspect.signature(getattr(F, "py_func", F))
     except (TypeError, ValueError):  # of a built-in function
         return False
-    return not _takes(parameters, 1 + extra) and _takes(parameters, 2 + extra)
+    return not takes(parameters, 1 + extra) and takes(parameters, 2 + extra)
 
 
-def _takes(parameters: inspect.Signature, count: int) -> bool:
-    try:
-        parameters.bind(*range(count))
-    except TypeError:
-        return False
-    return True
-
-
-def _shape_to_fill(F: Any, extra: int, out_shape: Shape | None) -> Shape | None:
-    if not fills_argument(F, extra):
+def _shape_to_fill(named: Named, extra: int, out_shape: Shape | None) -> Shape | None:
+    if not fills_argument(named.function, extra):
         return None
     if out_shape is None:
-        function = getattr(F, "py_func", F)
+        function = getattr(named.function, "py_func", named.function)
+        own = f"{getattr(function, '__name__', type(function).__name__)}{inspect.signature(function)}"
         raise TypeError(
-            f"F is {function.__name__}{inspect.signature(function)}, which takes one argument more than x and args; "
+            f"{named.name} is {own}, which takes one argument more than x and args; "
             f"need the shape of the array that it fills: pass out_shape=, or args=(...) if it fills none."
         )
     return out_shape
 
 
 @functools.lru_cache(maxsize=256)
-def _compile(F: Any, dtype: np.dtype[Any], dimension: int, held: Any, fills: int | None) -> Wrapper:
+def _compile(named: Named, dtype: np.dtype[Any], dimension: int, held: Any, fills: int | None) -> Wrapper:
     """Compile ``(x, out, block) -> size``, which fills the flat `out` if it has the size of what F returns."""
-    scalar = numba.from_dtype(dtype)
+    F, scalar = named.function, numba.from_dtype(dtype)
     x_type = types.Array(scalar, dimension, "C") if dimension else scalar
     extra = tuple(held)[1:]  # without the shape
     if fills is None:
-        signature = signature_of(F, (x_type, *extra))
-        _require_array_of_floats(F, signature.return_type)
+        signature = signature_of(named, (x_type, *extra))
+        _require_array_of_floats(named, signature.return_type)
         wrapper = _returning(F, dimension, held, signature.return_type)
     else:
-        filled = types.Array(scalar, fills, "C") if fills else scalar
-        signature = signature_of(F, (x_type, filled, *extra[1:]))
+        signature = signature_of(named, (x_type, types.Array(scalar, fills, "C"), *extra[1:]))
         wrapper = _filling(F, dimension, held, dtype)
     kinds = (types.Array(scalar, 1, "C"), types.Array(types.float64, 1, "C"), types.intp)
     return compile_wrapper(numba.njit(wrapper), kinds, F, signature)
@@ -231,7 +260,7 @@ def _flat(kind: Any) -> Any:
 _NEED = "need an array of floats"
 
 
-def _require_array_of_floats(F: Any, kind: Any) -> None:
+def _require_array_of_floats(named: Named, kind: Any) -> None:
     if isinstance(kind, types.Array) and isinstance(kind.dtype, types.Float) and kind.ndim > 0:
         return
     number = kind.dtype if isinstance(kind, types.Array) else kind
@@ -244,12 +273,4 @@ def _require_array_of_floats(F: Any, kind: Any) -> None:
         advice = "return real and imaginary part as separate entries"
     elif isinstance(kind, types.Optional | types.NoneType):
         advice = "return one on every path, or take the array to fill as the second argument, F(x, out, *args)"
-    raise TypeError(f"F ({F.__name__}) returns {kind}; {_NEED}: {advice}.")
-
-
-def _array_of_floats(values: Any) -> Array:
-    """What a function of Python returned, if compiled code could have returned it."""
-    if isinstance(values, np.ndarray) and values.dtype in (np.float32, np.float64) and values.ndim > 0:
-        return values
-    what = f"an array of {values.dtype}, {values.ndim}d" if isinstance(values, np.ndarray) else type(values).__name__
-    raise TypeError(f"F returns {what}; {_NEED}.")
+    raise TypeError(f"{named.name} ({named.function.__name__}) returns {kind}; {_NEED}: {advice}.")

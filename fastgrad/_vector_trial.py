@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._inputs import Point, name_entry
-from fastgrad._prepared import SAME_VALUE, refusal_to_write
+from fastgrad._prepared import SAME_VALUE
 from fastgrad._vector_objective import Shape, VectorObjective
 
 Floats = NDArray[np.float64]
@@ -23,6 +23,7 @@ class VectorTrial:
     shape: Shape
     difference: Floats
     seconds: float
+    name: str  # what the signature calls the function
 
     @property
     def size(self) -> int:
@@ -34,13 +35,13 @@ class VectorTrial:
         return bool(same.all())
 
     def require_deterministic(self) -> None:
-        """Raise if F does not repeat itself."""
+        """Raise if the function does not repeat itself."""
         if not self.is_deterministic:
             i = int(np.argmax(np.where(np.isnan(self.difference), np.inf, self.difference)))
             raise ValueError(
-                f"F is not deterministic: two calls at x gave {name_entry('F', self.shape, i)} = {self.values[i]!r} "
-                f"and a value {self.difference[i]:.2g} away; need an F that repeats itself: fix the seed of its "
-                f"random numbers."
+                f"{self.name} is not deterministic: two calls at x gave {name_entry(self.name, self.shape, i)} = "
+                f"{float(self.values[i])!r} and a value {self.difference[i]:.2g} away; need a function that repeats itself: "
+                f"fix the seed of its random numbers."
             )
 
 
@@ -51,35 +52,40 @@ def try_vector(objective: VectorObjective, point: Point) -> VectorTrial:
         with objective.launching():
             first = objective.call(place)
     except Exception as error:
-        error.add_note("F raised at x itself")
+        error.add_note(f"{objective.named.name} raised at x itself")
         raise
     shape, values = first.shape, np.array(first, np.float64).reshape(-1)
     started = time.perf_counter()
     again, count = objective.values(place, values.size, filled=_TRACE)
     seconds = time.perf_counter() - started
     if not np.array_equal(place, point.flat):  # no NaN in x
-        raise ValueError(refusal_to_write("x"))
+        raise ValueError(objective.refusal_to_write("x"))
     objective.require_arguments_intact()
     _require_values(objective, values, again, count)
     both = np.isnan(values) & np.isnan(again)
     with np.errstate(invalid="ignore"):
         difference = np.where((values == again) | both, 0.0, np.abs(values - again))
-    return VectorTrial(values, shape, np.where(np.isnan(difference), np.inf, difference), seconds)
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    return VectorTrial(values, shape, difference, seconds, objective.named.name)
 
 
 def _require_values(objective: VectorObjective, values: Floats, again: Floats, count: int) -> None:
+    name = objective.named.name
     if values.size == 0:
-        raise ValueError("F returns no values (an array of size 0); need at least one.")
+        raise ValueError(f"{name} returns no values (an array of size 0); need at least one.")
     if count == -1:
-        raise RuntimeError("F raised at x itself, but only in the second of two calls; need an F that repeats itself.")
+        raise RuntimeError(
+            f"{name} raised at x itself, but only in the second of two calls; need a function that repeats itself."
+        )
     if count != values.size:
         raise ValueError(
-            f"F returned {values.size} values at x and then {count} at the same x; need the same number every time."
+            f"{name} returned {values.size} values at x and then {count} at the same x; need the same number every "
+            f"time."
         )
     kept = np.flatnonzero(np.isnan(values) & ~np.isnan(again))
     if objective.out_shape is not None and kept.size:  # NaN and another number are what was in it before
         more = f" and {kept.size - 1} more" if kept.size > 1 else ""
         raise ValueError(
-            f"F leaves {name_entry('out', objective.out_shape, int(kept[0]))}{more} as it was, or adds to it; need "
-            f"every entry assigned at every call, because the array is not cleared in between."
+            f"{name} leaves {name_entry('out', objective.out_shape, int(kept[0]))}{more} as it was, or adds to it; "
+            f"need every entry assigned at every call, because the array is not cleared in between."
         )

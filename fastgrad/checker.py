@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastgrad._calls import call
 from fastgrad._compiled import kernels
 from fastgrad._compiled.repeated import conclude, place
 from fastgrad._first import replay_failure
 from fastgrad._inputs import Array, Point, gradient_array, point_array, unflatten
 from fastgrad._judge.verdict import Verdict
 from fastgrad._objective import Objective, prepare, try_objective
-from fastgrad._prepared import refusal_to_write
+from fastgrad._options import described, whole_number
 from fastgrad._report import GradientCheck
 from fastgrad._schedule import OPERATIONS, SLICE_SECONDS, Evaluator
 from fastgrad.gradient import check_gradient
@@ -137,11 +138,13 @@ class GradientChecker:
         Exception
             Whatever f raises, with a note that names the coordinate.
         """
-        x = self._fitting_x(x)
+        x, name = self._fitting_x(x), "gradient"
         if callable(gradient):
-            gradient = gradient(unflatten(x.reshape(-1).copy(), self._shape), *self._args)
+            name = "the result of gradient"
+            form, need = "gradient(x, *args)", "an array shaped like x"
+            gradient = call(gradient, form, need, unflatten(x.reshape(-1).copy(), self._shape), *self._args)
         work = self._differentiate(x)
-        error = self._conclude(work, x, self._fitting(gradient, "gradient"))
+        error = self._conclude(work, x, self._fitting(gradient, name))
         return Comparison(work.numerical_grad, error)
 
     def gradient(self, x: ArrayLike) -> NDArray[Any]:
@@ -184,12 +187,14 @@ class GradientChecker:
             ``callback(x)``, which ignores further arguments and returns None. It counts its calls: use a new one for
             each run.
         """
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"every is {every!r}; need a whole number from 1.")
+        each = whole_number(every, "every", 1)
+        for function, name in ((gradient, "gradient"), (then, "then")):
+            if not callable(function):
+                raise TypeError(f"{name} is {described(function)}; need a function, which is called at many iterates.")
         iteration = itertools.count()
 
         def check_iterate(x: ArrayLike, *_: Any) -> None:
-            if next(iteration) % every == 0:
+            if next(iteration) % each == 0:
                 then(self.check(x, gradient))
 
         return check_iterate
@@ -223,7 +228,7 @@ class GradientChecker:
     def _conclude(self, work: "_Work", x: Array, gradient: Array) -> float:
         error, intact = conclude(work.rows, x.reshape(-1), work.quotient, gradient.reshape(-1), work.numerical)
         if not intact:
-            raise ValueError(refusal_to_write("x"))
+            raise ValueError(work.objective.refusal_to_write("x"))
         if math.isnan(error) and work.status.any():
             k = int(np.flatnonzero(work.status)[0])
             step = work.step[k] if work.status[k] & kernels.RAISED_ABOVE else -work.step[k]

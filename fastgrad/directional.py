@@ -9,14 +9,15 @@ from numpy.typing import ArrayLike
 
 from fastgrad._budget import make_budget
 from fastgrad._causes.places import Block
-from fastgrad._inputs import analytical_gradient, point_array, positive_number
+from fastgrad._inputs import analytical_gradient, point_array
 from fastgrad._large.course import Course, Settings
-from fastgrad._large.directional_inputs import prepare_wide, seed_of, whole_number
+from fastgrad._large.directional_inputs import prepare_wide
 from fastgrad._large.directional_report import DirectionalCheck
 from fastgrad._large.history import cause_of_history
 from fastgrad._large.probes import Prober
 from fastgrad._layout import make_layout
 from fastgrad._nested import Nested
+from fastgrad._options import constants_of, positive_number, seed_of, switch, whole_number
 
 _FEWEST_DIRECTIONS = 4
 _FEWEST_EVALUATIONS = 100
@@ -122,8 +123,8 @@ def check_directional(
         seed=seed_of(rng),
         directions=whole_number(directions, "directions", _FEWEST_DIRECTIONS),
         rtol=positive_number(rtol, "rtol"),
-        localise=localise,
-        constants=dict(constants or {}),
+        localise=switch(localise, "localise"),
+        constants=constants_of(constants),
         limit=None
         if max_evaluations is None
         else whole_number(max_evaluations, "max_evaluations", _FEWEST_EVALUATIONS),

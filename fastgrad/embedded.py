@@ -6,8 +6,9 @@ from typing import Any
 import numba
 import numpy as np
 
+from fastgrad._calls import scalar_function
 from fastgrad._compiled.repeated import moves, relative_error_of
-from fastgrad._inputs import positive_number
+from fastgrad._options import positive_number
 from fastgrad._prepared import compiled_function
 from fastgrad.steps import DEFAULT_EPSILON
 
@@ -66,7 +67,7 @@ def make_gradient(f: Callable[..., float], epsilon: float | None = None) -> Call
     >>> descend(np.array([3.0, 4.0]), 1).round(6)
     array([2.6, 3.7])
     """
-    function = compiled_function(f)
+    function = compiled_function(scalar_function(f))
     wanted = {dtype: default if epsilon is None else positive_number(epsilon, "epsilon")
               for dtype, default in DEFAULT_EPSILON.items()}  # fmt: skip
     in_single, in_double = wanted[_SINGLE], wanted[_DOUBLE]

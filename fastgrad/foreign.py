@@ -11,6 +11,7 @@ from numba import config
 from numpy.typing import ArrayLike
 
 from fastgrad import _threads
+from fastgrad._options import described, switch
 from fastgrad._pointers import (
     address_of_data,
     address_of_function,
@@ -88,7 +89,7 @@ def python_objective(function: Callable[..., float]) -> PythonObjective:
     'python'
     """
     if not callable(function):
-        raise TypeError(f"function is a {type(function).__name__}; need a callable function(x, *args) -> float.")
+        raise TypeError(f"function is {described(function)}; need a callable function(x, *args) -> float.")
     return PythonObjective(function)
 
 
@@ -145,7 +146,7 @@ def c_objective(function: Any, *, data: Any = None, thread_safe: bool = True) ->
     address = address_of_function(function)
     if not address:
         raise ValueError("function is a NULL pointer; need a pointer to a function.")
-    alone = None if thread_safe else NOT_THREAD_SAFE
+    alone = None if switch(thread_safe, "thread_safe") else NOT_THREAD_SAFE
     return CObjective(_compiled(address, address_of_data(data), (function, data)), alone, name_of_function(function))
 
 

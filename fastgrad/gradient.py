@@ -14,11 +14,12 @@ from fastgrad._assess import Assessor
 from fastgrad._assessment import Assessment
 from fastgrad._budget import Progress, make_budget
 from fastgrad._first import Bounds, FirstDifferences, Floats, Index, all_differences, make_bounds, replay_failure
-from fastgrad._inputs import DEFAULT_RTOL, Array, Point, analytical_gradient, point_array, positive_number
+from fastgrad._inputs import DEFAULT_RTOL, Array, Point, analytical_gradient, point_array
 from fastgrad._journal import Journal, digest, function_digest
 from fastgrad._layout import make_layout
 from fastgrad._nested import Nested
 from fastgrad._objective import Objective, Trial, prepare, try_objective
+from fastgrad._options import constants_of, positive_number
 from fastgrad._remote import RemoteEvaluator
 from fastgrad._report import GradientCheck
 from fastgrad._result import make_result
@@ -152,8 +153,9 @@ def check_gradient(
     order = select(point, indices, sample, rng, is_limited=budget.has_limits)
     tolerance = DEFAULT_RTOL[point.dtype] if rtol is None else positive_number(rtol, "rtol")
     sigma = None if noise is None else positive_number(noise, "noise")
+    given = constants_of(constants)
     objective, trial, seconds = _tried(f, point, args)
-    analytical = analytical_gradient(analytical_grad, point, args)
+    analytical = analytical_gradient(analytical_grad, point, args, "analytical_grad")
     with _opened(checkpoint, objective, point, steps) as journal:
         evaluator = _evaluator(objective, point, threads, executor, seconds=seconds, budget=budget, journal=journal)
         judge = _Judge(evaluator, trial, analytical, limits, tolerance, sigma)
@@ -161,7 +163,7 @@ def check_gradient(
     judge.require_intact()
     result = make_result(
         point, analytical, first, assessment,
-        trial=trial, layout=layout, evaluator=evaluator, constants=constants,
+        trial=trial, layout=layout, evaluator=evaluator, constants=given,
         evaluations=judge.evaluations, elapsed=time.perf_counter() - started,
     )  # fmt: skip
     if budget.failure is not None:

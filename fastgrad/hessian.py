@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastgrad._calls import Named
 from fastgrad._causes.cause import Cause
 from fastgrad._inputs import Point, point_array
 from fastgrad._jacobian.check import DenseCheck, make_request, noise_of_rows, prepare_check
@@ -17,6 +18,7 @@ from fastgrad._jacobian.result import Names
 from fastgrad._jacobian.symmetry import Asymmetry, asymmetry, numerical_asymmetry
 from fastgrad._judge.verdict import Verdict
 from fastgrad._layout import Layout, make_layout
+from fastgrad._sparse.pattern import is_sparse
 from fastgrad.steps import StepRule
 
 
@@ -87,12 +89,17 @@ def check_hessian(
     request = make_request(
         point, epsilon, kind="Hessian", rtol=rtol, bounds=bounds, constants=constants, threads=threads
     )
-    given = given_matrix(hessian, point, args, request.kind)
-    check = prepare_check(gradient, point, args, given, request)
+    given = given_matrix(hessian, point, args, "hessian")
+    if is_sparse(given.array):
+        raise TypeError(
+            "hessian is a sparse matrix; need an array: pass hessian.toarray(), or call check_jacobian(gradient, x, "
+            "hessian), which makes use of its pattern."
+        )
+    check = prepare_check(Named(gradient, "gradient"), point, args, given, request)
     _require_gradient(check, point)
     columns = make_layout(point.shape, blocks, point.structure)
     names = Names(replace(columns, title="gradient"), columns, request.kind)
-    sigma = None if noise is None else noise_of_rows(noise, check.trial.shape)
+    sigma = None if noise is None else noise_of_rows(noise, check.trial.shape, "gradient")
     return _with_symmetry(check.result(given, names, sigma, started), check, columns)
 
 

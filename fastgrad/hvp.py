@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastgrad._calls import Named
+from fastgrad._inputs import point_array
 from fastgrad._judge.verdict import Verdict
-from fastgrad._large.directional_inputs import whole_number
+from fastgrad._options import whole_number
 from fastgrad._products.assemble import asymmetry_of, parts_of, smallest_error_seen
 from fastgrad._products.inputs import product_of
 from fastgrad._products.report import HvpCheck
@@ -81,7 +83,8 @@ def check_hvp(
     >>> print(fastgrad.check_hvp(gradient, x, lambda x, v: -3 * x**2 * v).causes[0].sentence)
     every entry has the wrong sign
     """
-    session = open_session(gradient, x, args, out_shape=np.shape(x), rtol=rtol, rng=rng, threads=threads)
+    named, shape_to_fill = Named(gradient, "gradient"), point_array(x).shape or 1
+    session = open_session(named, x, args, out_shape=shape_to_fill, rtol=rtol, rng=rng, threads=threads)
     count = whole_number(directions, "directions", _FEWEST_DIRECTIONS)
     shape = session.given.shape
     if session.trial.shape != shape:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastgrad._calls import Named
 from fastgrad._inputs import point_array
 from fastgrad._jacobian.check import DenseCheck, make_request, noise_of_rows, prepare_check
 from fastgrad._jacobian.differences import replay_failure
@@ -126,8 +127,8 @@ def check_jacobian(
     request = make_request(
         point, epsilon, kind="Jacobian", rtol=rtol, bounds=bounds, constants=constants, threads=threads
     )
-    given = given_matrix(jacobian, point, args, "Jacobian")
-    check = prepare_check(F, point, args, given, request)
+    given = given_matrix(jacobian, point, args, "jacobian")
+    check = prepare_check(Named(F, "F"), point, args, given, request)
     names = Names(
         make_layout(check.trial.shape, rows, title="F"),
         make_layout(point.shape, columns, point.structure),
@@ -185,8 +186,7 @@ def numerical_jacobian(
     point = point_array(x)
     request = make_request(point, None, kind="Jacobian", bounds=bounds, threads=threads)
     request = replace(request, steps=resolve_steps(epsilon, point))  # a rule that chooses by itself is one here
-    shape = (out_shape,) if isinstance(out_shape, int) else out_shape
-    objective = prepare_vector(F, point, args, shape)
+    objective = prepare_vector(Named(F, "F"), point, args, out_shape)
     trial = try_vector(objective, point)
     trial.require_deterministic()
     check = DenseCheck(objective, trial, point, request)

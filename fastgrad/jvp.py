@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgrad._large.directional_inputs import whole_number
+from fastgrad._calls import Named
+from fastgrad._options import whole_number
 from fastgrad._products.assemble import parts_of, smallest_error_seen
 from fastgrad._products.inputs import product_of
 from fastgrad._products.report import JvpCheck
@@ -84,7 +85,7 @@ def check_jvp(
     >>> result.verdict, result.worst[0].name
     (<Verdict.MISMATCH: 'mismatch'>, 'F[1]')
     """
-    session = open_session(F, x, args, out_shape=out_shape, rtol=rtol, rng=rng, threads=threads)
+    session = open_session(Named(F, "F"), x, args, out_shape=out_shape, rtol=rtol, rng=rng, threads=threads)
     count = whole_number(directions, "directions", 1)
     shapes = session.given.shape, session.trial.shape
     product = product_of(jvp, "jvp", session.given, args, *shapes)

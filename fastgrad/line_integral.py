@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgrad._inputs import analytical_gradient, point_array, positive_number
+from fastgrad._inputs import analytical_gradient, point_array
 from fastgrad._judge.verdict import Verdict
-from fastgrad._large.directional_inputs import seed_of, whole_number
 from fastgrad._large.history import cause_of_history
 from fastgrad._large.line import Line
 from fastgrad._large.line_course import LEAST_SEGMENTS, LineCourse
@@ -18,6 +17,7 @@ from fastgrad._large.line_report import LineIntegralCheck
 from fastgrad._layout import make_layout
 from fastgrad._nested import Nested
 from fastgrad._objective import prepare, try_objective
+from fastgrad._options import constants_of, described, positive_number, seed_of, switch, whole_number
 
 
 def check_line_integral(
@@ -108,22 +108,22 @@ def check_line_integral(
     started = time.perf_counter()
     if not callable(gradient):
         raise TypeError(
-            f"gradient is a {type(gradient).__name__}; need a function of (x, *args), because it is evaluated along "
+            f"gradient is {described(gradient)}; need a function of (x, *args), because it is evaluated along "
             f"segments. For a gradient at x alone use check_directional."
         )
     count, tolerance = whole_number(segments, "segments", LEAST_SEGMENTS), positive_number(rtol, "rtol")
     deadline = math.inf if time_limit is None else started + positive_number(time_limit, "time_limit")
     lanes = whole_number(threads, "threads", 1)
     point = point_array(x)
-    layout = make_layout(point.shape, blocks, point.structure)
+    layout, is_wanted = make_layout(point.shape, blocks, point.structure), switch(localise, "localise")
     objective = prepare(f, point, args)
     trial = try_objective(objective, point)
     line = Line(objective, point, gradient, args, trial.value, deadline=deadline)
-    check = LineCourse(line, point, layout, seed_of(rng), tolerance, scale, dict(constants or {}), lanes)
+    check = LineCourse(line, point, layout, seed_of(rng), tolerance, scale, constants_of(constants), lanes)
     try:
         if math.isfinite(trial.value):
             with np.errstate(all="ignore"):
-                check.run(count, trial.difference, localise)
+                check.run(count, trial.difference, is_wanted)
         if check.verdict is not Verdict.MATCH and check.differs and time.perf_counter() < deadline:
             check.add_cause(cause_of_history(gradient, point, args, analytical_gradient(gradient, point, args)))
     except KeyboardInterrupt as interruption:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastgrad._calls import Named
 from fastgrad._first import FirstDifferences
 from fastgrad._inputs import Point, analytical_gradient, point_array
 from fastgrad._jacobian.assess import EntryAssessor
@@ -65,7 +66,7 @@ def check_separable(
     bounds: tuple[ArrayLike, ArrayLike] | None = None,
     blocks: Mapping[str, tuple[int, ...] | int] | None = None,
     constants: Mapping[str, float] | None = None,
-    out_shape: tuple[int, ...] | None = None,
+    out_shape: tuple[int, ...] | int | None = None,
     threads: int | None = None,
 ) -> SeparableCheck:
     """Is this gradient of a sum of terms right? All components, at the cost of a few dozen evaluations.
@@ -96,7 +97,7 @@ def check_separable(
         Names of consecutive pieces of the flat x, used in the report.
     constants : mapping of str to float, optional
         Numbers of the problem that a bug may have misplaced.
-    out_shape : tuple of int, optional
+    out_shape : tuple of int, or int, optional
         Shape of the array that `terms` fills, if it fills one.
     threads : int, optional
         Threads that evaluate the terms; default all that Numba would use. No result depends on it.
@@ -145,11 +146,11 @@ def check_separable(
         point, epsilon, kind="gradient", rtol=rtol, bounds=bounds, constants=constants, threads=threads
     )
     check = _Check(terms, point, args, out_shape, request, sparsity)
-    analytical = analytical_gradient(analytical_grad, point, args)
+    analytical = analytical_gradient(analytical_grad, point, args, "analytical_grad")
     assessor, first = check.run(analytical)
     base = make_result(
         point, analytical, _as_first(first), assessor.result,
-        trial=check.scalar_trial, layout=layout, evaluator=assessor.evaluator, constants=constants,
+        trial=check.scalar_trial, layout=layout, evaluator=assessor.evaluator, constants=request.constants,
         evaluations=check.evaluations, elapsed=time.perf_counter() - started,
     )  # fmt: skip
     result = _with_pattern(base, check)
@@ -168,7 +169,7 @@ def separable_gradient(
     epsilon: float | ArrayLike | StepRule | None = None,
     args: tuple[Any, ...] = (),
     bounds: tuple[ArrayLike, ArrayLike] | None = None,
-    out_shape: tuple[int, ...] | None = None,
+    out_shape: tuple[int, ...] | int | None = None,
     threads: int | None = None,
 ) -> NDArray[Any]:
     """Gradient of a sum of terms by central differences, variables that share no term together.
@@ -180,7 +181,7 @@ def separable_gradient(
 
     Returns
     -------
-    ndarray
+    ndarray, or dict of them if x is one
         With the shape of x; float32 for a float32 x, otherwise float64. Error of order epsilon^2 plus the rounding
         error of the terms that contain the variable over epsilon.
 
@@ -216,7 +217,8 @@ def separable_gradient(
     replay_failure(check.objective, point, check.trial.size, first.failures)
     check.evaluator.require_intact()
     check.require_complete()
-    return np.asarray(point.shaped(first.all_quotients().astype(point.dtype)))
+    gradient: NDArray[Any] = point.shaped(first.all_quotients().astype(point.dtype))
+    return gradient
 
 
 class _Check:
@@ -227,12 +229,12 @@ class _Check:
         terms: Any,
         point: Point,
         args: tuple[Any, ...],
-        out_shape: tuple[int, ...] | None,
+        out_shape: tuple[int, ...] | int | None,
         request: Request,
         sparsity: Any,
     ) -> None:
         self.point, self.request = point, request
-        self.objective: VectorObjective = prepare_vector(terms, point, args, out_shape)
+        self.objective: VectorObjective = prepare_vector(Named(terms, "terms"), point, args, out_shape)
         self.trial: VectorTrial = try_vector(self.objective, point)
         self.declared: Pattern = make_pattern(sparsity, (self.trial.size, point.size))
         self.evaluator = VectorEvaluator(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastgrad._calls import Named
 from fastgrad._inputs import Point, point_array
 from fastgrad._schedule import Floats
 from fastgrad._vector_objective import VectorObjective, prepare_vector
@@ -24,7 +25,7 @@ def detect_pattern(
     x: ArrayLike,
     *,
     args: tuple[Any, ...] = (),
-    out_shape: tuple[int, ...] | None = None,
+    out_shape: tuple[int, ...] | int | None = None,
     threads: int | None = None,
 ) -> tuple[Index, Index]:
     """Sparsity pattern of the Jacobian of F at x, by moving one coordinate at a time.
@@ -40,7 +41,7 @@ def detect_pattern(
         Where. Better a generic point than one with many zeros, where products of coordinates do not respond.
     args : tuple, optional
         Extra arguments of F.
-    out_shape : tuple of int, optional
+    out_shape : tuple of int, or int, optional
         Shape of the array that F fills, if it fills one.
     threads : int, optional
         Threads that evaluate F; default all that Numba would use. The result does not depend on it.
@@ -75,7 +76,7 @@ def detect_pattern(
     [(0, 0), (0, 1), (1, 1), (1, 2)]
     """
     point = point_array(x)
-    objective = prepare_vector(F, point, args, out_shape)
+    objective = prepare_vector(Named(F, "F"), point, args, out_shape)
     trial = try_vector(objective, point)
     trial.require_deterministic()
     _require_finite(trial)

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgrad._inputs import Point, flat_like, positive_number
+from fastgrad._calls import call
+from fastgrad._inputs import Point, flat_like
+from fastgrad._options import positive_number
 
 # float64: the customary 1e-7. float32: the cube root of its machine epsilon, where rounding and truncation of a
 # central difference balance on coordinates of size 1; 1e-7 would vanish against any |x| > 2.
@@ -159,8 +161,16 @@ def _gap(dtype: np.dtype[Any], magnitude: float) -> float:
 
 def _steps_of(epsilon: Any, point: Point) -> NDArray[np.float64]:
     if isinstance(epsilon, ComplexStep):
-        raise TypeError("epsilon is a ComplexStep, which takes no differences; it is for numerical_gradient alone.")
-    values = epsilon(point.flat.reshape(point.shape)) if callable(epsilon) else epsilon
+        raise TypeError(
+            "epsilon is a ComplexStep, which takes no differences; need a step or another rule: it is for "
+            "numerical_gradient alone."
+        )
+    if isinstance(epsilon, type):
+        raise TypeError(f"epsilon is the class {epsilon.__name__}; need a rule made of it: {epsilon.__name__}(...).")
+    values = epsilon
+    if callable(epsilon):
+        own = point.flat.copy().reshape(point.shape)  # which the rule may write to
+        values = call(epsilon, "epsilon(x)", "an array of steps shaped like x", own)
     wanted = f"epsilon is {epsilon!r}; need a positive number, an array shaped like x, or a rule of fastgrad.steps."
     values = flat_like(values, point, "epsilon")
     try:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastgrad._assess import Assessor
 from fastgrad._budget import BudgetSpent
 from fastgrad._first import all_differences, replay_failure
-from fastgrad._inputs import Array, Point, point_array
+from fastgrad._inputs import Array, Point, analytical_gradient, point_array
 from fastgrad._judge.verdict import ROUNDING
 from fastgrad._nested import Nested
 from fastgrad._objective import Trial, prepare, try_objective
@@ -94,8 +94,9 @@ def sweep_epsilon(
     started = time.perf_counter()
     point = point_array(x)
     wanted = _epsilons(epsilons, point)
-    check = check_gradient(f, x, gradient, args=args, threads=threads)
     objective = prepare(f, point, args)
+    claimed = analytical_gradient(gradient, point, args)
+    check = check_gradient(f, x, point.shaped(claimed), args=args, threads=threads)
     trial = try_objective(objective, point)
     evaluator = Evaluator(objective, point, threads=threads, seconds=check.elapsed / check.evaluations)
     analytical = check.layout.flat(check.analytical_grad)
@@ -114,7 +115,10 @@ def _epsilons(epsilons: ArrayLike | None, point: Point) -> Floats:
         first, last = _DECADES[point.dtype]
         inner = [float(f"{digits}e{decade}") for decade in range(first, last) for digits in _PER_DECADE]
         return np.array([*inner, float(f"1e{last}")])
-    given = np.asarray(epsilons)
+    try:
+        given = np.asarray(epsilons)
+    except ValueError as error:  # ragged
+        raise TypeError(f"epsilons is {epsilons!r}; need positive numbers in one dimension.") from error
     if given.dtype.kind not in "fiu" or given.ndim > 1:
         raise TypeError(f"epsilons is {epsilons!r}; need positive numbers, such as numpy.logspace(-12, -1, 45).")
     values = np.unique(given.astype(np.float64))

@@ -19,11 +19,12 @@ from fastgrad._along.directions import (
     worth_threads,
 )
 from fastgrad._along.slope import judge_slope
-from fastgrad._inputs import DEFAULT_RTOL, Point, analytical_gradient, point_array, positive_number
+from fastgrad._inputs import DEFAULT_RTOL, Point, analytical_gradient, point_array
 from fastgrad._judge.verdict import Verdict
-from fastgrad._large.directional_inputs import prepare_wide, seed_of, whole_number
+from fastgrad._large.directional_inputs import prepare_wide
 from fastgrad._nested import Nested
 from fastgrad._objective import Trial
+from fastgrad._options import positive_number, seed_of, whole_number
 from fastgrad._schedule import Evaluator
 from fastgrad._taylor.curvature import curvature_levels, judge_curvature
 from fastgrad._taylor.inputs import HessianProduct, hessian_product, taylor_steps

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgrad._large.directional_inputs import whole_number
+from fastgrad._calls import Named
+from fastgrad._options import switch, whole_number
 from fastgrad._products.inputs import product_of
 from fastgrad._products.pairs import AdjointTest
 from fastgrad._products.report import VjpCheck
@@ -92,14 +93,14 @@ def check_vjp(
     >>> result.verdict, result.components[0].name
     (<Verdict.MISMATCH: 'mismatch'>, 'x[1]')
     """
-    session = open_session(F, x, args, out_shape=out_shape, rtol=rtol, rng=rng, threads=threads)
-    count = whole_number(pairs, "pairs", 1)
+    session = open_session(Named(F, "F"), x, args, out_shape=out_shape, rtol=rtol, rng=rng, threads=threads)
+    count, is_wanted = whole_number(pairs, "pairs", 1), switch(localise, "localise")
     inside, outside = session.given.shape, session.trial.shape
     adjoint = product_of(vjp, "vjp", session.given, args, outside, inside)
     tangent = None if jvp is None else product_of(jvp, "jvp", session.given, args, inside, outside)
     test = AdjointTest(session, adjoint, tangent)
     for k in range(count):
         test.add(k)
-    if localise:
+    if is_wanted:
         test.locate()
     return test.result()

@@ -399,7 +399,7 @@ def test_a_file_that_cannot_be_imported_is_named_with_the_place(folder, capsys, 
 def test_an_exception_of_the_users_code_is_named_with_its_notes_in_one_line(folder, capsys):
     assert main(["check", "model.py:f", "model.py:raising", "--at", "1"]) == 2
     line = error_line(capsys)
-    assert line == "error: RuntimeError: no licence (raised by the analytical gradient, called as gradient(x, *args))"
+    assert line == "error: RuntimeError: no licence (raised by analytical_grad, called as analytical_grad(x, *args))"
 
 
 def test_debug_shows_the_traceback_before_the_line(folder, capsys):

@@ -38,6 +38,7 @@ LAYERS = (
         ),
     ),
     Layer("threads", ("_threads",)),
+    Layer("values and calls", ("_options", "_calls")),
     Layer("HTML", ("_html",)),
     # Arithmetic on what was measured: pure NumPy, evaluates nothing.
     Layer(
@@ -73,7 +74,7 @@ LAYERS = (
     ),
     Layer("remainders", ("_along.claim", "_taylor.order", "_taylor.rows", "_taylor.curvature"), ("judge",)),
     # What may come in, and how f is evaluated.
-    Layer("foreign functions", ("_pointers", "foreign"), ("threads",)),
+    Layer("foreign functions", ("_pointers", "foreign"), ("threads", "values and calls")),
     Layer(
         "gates",
         (
@@ -86,14 +87,14 @@ LAYERS = (
             "_vector_trial",
             "_large.directional_inputs",
         ),
-        ("compiled code", "threads", "causes", "foreign functions"),
+        ("compiled code", "threads", "values and calls", "causes", "foreign functions"),
     ),
-    Layer("steps", ("steps",), ("gates",)),
+    Layer("steps", ("steps",), ("values and calls", "gates")),
     Layer("metric", ("metric",), ("compiled code", "threads", "gates")),
     Layer(
         "schedule",
         ("_budget", "_journal", "_selection", "_schedule", "_vector_schedule", "_remote"),
-        ("compiled code", "threads", "gates"),
+        ("compiled code", "threads", "values and calls", "gates"),
     ),
     Layer("patterns", ("_sparse.pattern",), ("compiled code",)),
     Layer("first differences", ("_first",), ("compiled code", "gates", "schedule")),
@@ -103,7 +104,7 @@ LAYERS = (
             *("_large.probes", "_large.detect", "_large.samples", "_large.scales", "_large.zeros", "_large.history"),
             *("_large.line",),
         ),
-        ("compiled code", "threads", "judge", "causes", "directions", "gates", "schedule"),
+        ("compiled code", "threads", "values and calls", "judge", "causes", "directions", "gates", "schedule"),
     ),
     # What is made of it.
     Layer(
@@ -117,7 +118,10 @@ LAYERS = (
     Layer(
         "slopes",
         ("_taylor.inputs", "_along.directions", "_along.slope", "_along.doubt", "_complex_step"),
-        ("judge", "causes", "remainders", "gates", "steps", "schedule", "probes", "assessment"),
+        (
+            *("values and calls", "judge", "causes", "remainders", "gates", "steps", "schedule", "patterns"),
+            *("probes", "assessment"),
+        ),
     ),
     Layer("Taylor report", ("_taylor.report", "_taylor.ruling"), ("HTML", "judge", "remainders", "slopes")),
     Layer("report", ("_layout", "_report"), ("HTML", "judge", "causes", "gates", "metric")),
@@ -154,8 +158,8 @@ LAYERS = (
             "_jacobian.check",
         ),
         (
-            *("HTML", "compiled code", "threads", "judge", "causes", "gates", "steps", "metric", "schedule"),
-            *("patterns", "first differences", "assessment", "report"),
+            *("HTML", "compiled code", "threads", "values and calls", "judge", "causes", "gates", "steps", "metric"),
+            *("schedule", "patterns", "first differences", "assessment", "report"),
         ),
     ),
     Layer(
@@ -195,7 +199,7 @@ LAYERS = (
         ),
         (
             *("judge", "causes", "remainders", "gates", "schedule", "probes", "assessment", "slopes", "HTML"),
-            *("report", "Jacobians"),
+            *("values and calls", "report", "Jacobians"),
         ),
     ),
     # One public family of checks in each module.
@@ -216,7 +220,7 @@ LAYERS = (
             *("sparsity", "separable"),
         ),
         (
-            *("compiled code", "judge", "causes", "branches", "gates", "steps", "metric"),
+            *("compiled code", "values and calls", "judge", "causes", "branches", "gates", "steps", "metric"),
             *("schedule", "first differences", "probes", "assessment"),
             *("report", "result", "sweep report", "directional reports", "course of a directional check"),
             *("remainders", "slopes", "Taylor report", "patterns", "Jacobians", "sparse Jacobians", "products"),

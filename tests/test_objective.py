@@ -67,7 +67,7 @@ NOT_COMPILED = {
     "built-in": (sum, "f is a Python builtin_function_or_method, not compiled"),
     "class": (Model, "f is a Python type, not compiled"),
     "jitclass": (CompiledModel, "f is a Python JitClassType, not compiled"),
-    "None": (None, "f is a NoneType; need a function compiled with @numba.njit"),
+    "None": (None, "f is None; need a function compiled with @numba.njit"),
     "array": (X, "f is a ndarray; need a function compiled with @numba.njit"),
     "cfunc": (nb.cfunc("float64(float64)")(lambda v: v), "f is a numba cfunc; need an njit function: "),
     "NumPy ufunc": (np.sin, "f is a ufunc, .*need an njit function that returns one float"),

@@ -207,7 +207,7 @@ def test_results_of_named_parts_travel_between_processes():
         ({**doubled(X), "deep": np.ones(2)}, "analytical_grad at deep is a ndarray of shape (2,); need a dict with b"),
         ([1.0, 2.0], "analytical_grad is a list of 2; need a dict with W, scale, deep"),
         (np.ones(8), "analytical_grad has shape (8,); need (9,)"),
-        (lambda x, weight: {"W": 0}, "the analytical gradient's result lacks scale, deep"),
+        (lambda x, weight: {"W": 0}, "the result of analytical_grad lacks scale, deep"),
     ],
 )
 def test_a_gradient_that_does_not_fit_is_one_clear_line(gradient, message):

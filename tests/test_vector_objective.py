@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fastgrad import check_jacobian, numerical_jacobian, python_objective
+from fastgrad._calls import Named
 from fastgrad._inputs import point_array
 from fastgrad._vector_objective import prepare_vector
 from fastgrad._vector_schedule import Groups, VectorEvaluator, single_columns
@@ -292,7 +293,7 @@ def test_a_parallel_f_keeps_the_threads():
 
 def evaluator(F, x, args, threads):
     point = point_array(x)
-    objective = prepare_vector(F, point, args)
+    objective = prepare_vector(Named(F, "F"), point, args)
     trial = try_vector(objective, point)
     return VectorEvaluator(objective, point, trial.size, threads=threads, seconds=1.0)
 

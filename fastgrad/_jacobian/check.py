@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastgrad._calls import Named
 from fastgrad._first import Bounds, make_bounds
-from fastgrad._inputs import DEFAULT_RTOL, Point, positive_number
+from fastgrad._inputs import DEFAULT_RTOL, Point, real_array
 from fastgrad._jacobian.assess import EntryAssessor
 from fastgrad._jacobian.differences import (
     ColumnDifferences,
@@ -21,6 +22,7 @@ from fastgrad._jacobian.inputs import GivenMatrix, require_shape, shape_to_fill
 from fastgrad._jacobian.report import JacobianCheck
 from fastgrad._jacobian.result import Names, make_result
 from fastgrad._judge.rows import Entries
+from fastgrad._options import constants_of, positive_number
 from fastgrad._vector_objective import Shape, VectorObjective, fills_argument, prepare_vector
 from fastgrad._vector_schedule import VectorEvaluator, single_columns
 from fastgrad._vector_trial import VectorTrial, try_vector
@@ -57,31 +59,31 @@ def make_request(
         steps=None if isinstance(epsilon, Automatic) else resolve_steps(epsilon, point),
         rtol=DEFAULT_RTOL[point.dtype] if rtol is None else positive_number(rtol, "rtol"),
         bounds=make_bounds(bounds, point),
-        constants=constants or {},
+        constants=constants_of(constants),
         threads=threads,
     )
 
 
-def noise_of_rows(noise: Any, shape: Shape) -> Floats:
+def noise_of_rows(noise: Any, shape: Shape, name: str = "F") -> Floats:
     """The noise given for all values of F, or for each of them."""
-    given = np.asarray(noise)
-    if given.dtype.kind not in "fiu":
-        raise TypeError(f"noise is {noise!r}; need a positive number, or an array of them shaped like F, {shape}.")
+    given = real_array(noise, name="noise")
     if given.shape not in ((), shape):
-        raise ValueError(f"noise has shape {given.shape}; need one number, or one for each value of F, {shape}.")
+        raise ValueError(f"noise has shape {given.shape}; need one number, or one for each value of {name}, {shape}.")
     if not (np.isfinite(given) & (given > 0)).all():
-        raise ValueError("noise has entries that are not positive and finite; need standard deviations of F.")
+        raise ValueError(f"noise has entries that are not positive and finite; need standard deviations of {name}.")
     return np.broadcast_to(given, shape).astype(np.float64).reshape(-1)
 
 
-def prepare_check(F: Any, point: Point, args: tuple[Any, ...], given: GivenMatrix, request: Request) -> "DenseCheck":
+def prepare_check(
+    named: Named, point: Point, args: tuple[Any, ...], given: GivenMatrix, request: Request
+) -> "DenseCheck":
     """F compiled and tried at x (2 evaluations), and the matrix found to have its shape."""
     shape: Shape | None = None
-    if callable(F) and fills_argument(F, len(args)):
-        shape = shape_to_fill(given, point)
-    objective = prepare_vector(F, point, args, shape)
+    if callable(named.function) and fills_argument(named.function, len(args)):
+        shape = shape_to_fill(given, point, named.name)
+    objective = prepare_vector(named, point, args, shape)
     trial = try_vector(objective, point)
-    require_shape(given, trial.shape, point)
+    require_shape(given, trial.shape, point, named.name)
     return DenseCheck(objective, trial, point, request)
 
 
@@ -147,7 +149,7 @@ class DenseCheck:
             return
         wide = self.point.widened()
         try:
-            objective = prepare_vector(self.objective.f, wide, self.objective.args, self.objective.out_shape)
+            objective = prepare_vector(self.objective.named, wide, self.objective.args, self.objective.out_shape)
         except TypeError:  # F was compiled for float32 only
             return
         trial = try_vector(objective, wide)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastgrad import _threads
 from fastgrad._budget import BudgetSpent
+from fastgrad._calls import call
 from fastgrad._inputs import Array, Point, gradient_at, unflatten
 from fastgrad._judge.verdict import NOISE_WIDTH
 from fastgrad._large.ladder import NOISE_POINTS, noise_spacing, table_noise
@@ -114,8 +115,8 @@ class Line:
         form = unflatten(x.astype(self._point.dtype), self._point.shape)
         # Beside other threads a gradient with parallel loops needs Numba's layer to itself, where that asks for it.
         with _threads.launching_parallel() if self._is_threaded else contextlib.nullcontext():
-            values = self._gradient(form, *self._args)
-        found = gradient_at(self._point, values, name="the gradient's result")
+            values = call(self._gradient, "gradient(x, *args)", "an array shaped like x", form, *self._args)
+        found = gradient_at(self._point, values, name="the result of gradient")
         with self._counting:
             self.gradients += 1
             self.precision = max(self.precision, float(np.finfo(found.dtype).eps))

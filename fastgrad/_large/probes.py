@@ -14,7 +14,6 @@ from fastgrad._compiled import direction_kernels as kernels
 from fastgrad._inputs import Array, Point
 from fastgrad._judge.grid import scramble
 from fastgrad._objective import Objective
-from fastgrad._prepared import refusal_to_write
 
 Floats = NDArray[np.float64]
 Span = tuple[int, int]
@@ -170,7 +169,7 @@ class Prober:
         """Raise if f left a trace in its arguments."""
         self._restore()
         if not all(np.array_equal(row[: self.point.size], self.point.flat) for two in self._points for row in two):
-            raise ValueError(refusal_to_write("x"))
+            raise ValueError(self.objective.refusal_to_write("x"))
         self.objective.require_arguments_intact()
 
     def _require(self, evaluations: int) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgrad._causes.places import Block
-from fastgrad._inputs import Array, Point, flat_like, gradient_array
+from fastgrad._inputs import Array, Point, per_coordinate
 from fastgrad._large.probes import Scaling, chunk_borders
 
 
@@ -15,8 +15,7 @@ def make_scalings(point: Point, blocks: tuple[Block, ...], scale: ArrayLike | No
     """
     start = chunk_borders([(block.start, block.stop) for block in blocks])
     if scale is not None:
-        sizes = np.asarray(flat_like(scale, point, "scale"))
-        given = gradient_array(np.broadcast_to(sizes, point.shape), name="scale").reshape(-1)
+        given = per_coordinate(scale, point, "scale")
         if not (np.isfinite(given).all() and (given > 0).all()):
             raise ValueError("scale has entries that are not positive and finite; need typical sizes of changes of x.")
         nothing = np.zeros(start.size - 1)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._calls import Named, call
 from fastgrad._inputs import Point, gradient_array, unflatten
+from fastgrad._options import described
 from fastgrad._vector_objective import VectorObjective, prepare_vector
 from fastgrad._vector_trial import VectorTrial, try_vector
 
@@ -29,17 +31,8 @@ class Product:
     def __call__(self, vector: Floats) -> Floats:
         """What the function returns for a vector, which it sees in its own shape and in the precision of x."""
         given = unflatten(vector.astype(self.point.dtype), self.takes)
-        try:
-            values = self.function(self.point.own_form(), given, *self.args)
-        except Exception as error:
-            second = "w" if self.name == "vjp" else "v"
-            error.add_note(f"raised by {self.name}, called as {self.name}(x, {second}, *args)")
-            raise
-        if values is None:
-            raise TypeError(
-                f"{self.name} returned None; need an array of shape {self.returns}. If it fills an argument, wrap it "
-                f"in a function that allocates the array, fills it and returns it."
-            )
+        form, need = form_of(self.name), f"an array of shape {self.returns}"
+        values = call(self.function, form, need, self.point.own_form(), given, *self.args)
         found = gradient_array(values, name=f"the result of {self.name}", shape=self.returns)
         return found.reshape(-1).astype(np.float64)
 
@@ -48,25 +41,28 @@ class Product:
         return vector.astype(self.point.dtype).astype(np.float64)
 
 
+def form_of(name: str) -> str:
+    """How a function of a product is called."""
+    return f"{name}(x, {'w' if name == 'vjp' else 'v'}, *args)"
+
+
 def product_of(function: Any, name: str, point: Point, args: tuple[Any, ...], takes: Shape, returns: Shape) -> Product:
     """Check that a product can be called."""
     if not callable(function):
-        second = "w" if name == "vjp" else "v"
-        raise TypeError(f"{name} is a {type(function).__name__}; need a function {name}(x, {second}, *args).")
+        raise TypeError(f"{name} is {described(function)}; need a function {form_of(name)}.")
     return Product(function, name, point, args, takes, returns)
 
 
 def prepare_wide_vector(
-    F: Any, given: Point, args: tuple[Any, ...], out_shape: Shape | int | None
+    named: Named, given: Point, args: tuple[Any, ...], out_shape: Shape | int | None
 ) -> tuple[VectorObjective, VectorTrial, Point]:
     """F, tried at x; for a float32 x in float64 if F allows, where differences show ten digits more."""
-    shape = (out_shape,) if isinstance(out_shape, int) else out_shape
     if given.dtype == np.float32:
         point = given.widened()
         try:
-            objective = prepare_vector(F, point, args, shape)
+            objective = prepare_vector(named, point, args, out_shape)
             return objective, try_vector(objective, point), point
         except TypeError:  # F was compiled for float32 only
             pass
-    objective = prepare_vector(F, given, args, shape)
+    objective = prepare_vector(named, given, args, out_shape)
     return objective, try_vector(objective, given), given

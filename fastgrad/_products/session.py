@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._along.directions import random_direction, worth_threads
+from fastgrad._calls import Named
 from fastgrad._causes.cause import Cause
-from fastgrad._inputs import DEFAULT_RTOL, Point, point_array, positive_number
+from fastgrad._inputs import DEFAULT_RTOL, Point, point_array
 from fastgrad._judge.verdict import MISMATCH, Verdict
-from fastgrad._large.directional_inputs import seed_of
 from fastgrad._large.probes import key_of
+from fastgrad._options import positive_number, seed_of
 from fastgrad._products.adjoint import is_transposed
 from fastgrad._products.assemble import causes_of
 from fastgrad._products.inputs import Product, prepare_wide_vector
@@ -107,14 +108,14 @@ class Session:
 
 
 def open_session(
-    F: Any, x: Any, args: tuple[Any, ...], *, out_shape: Any, rtol: float | None, rng: Any, threads: int | None
+    named: Named, x: Any, args: tuple[Any, ...], *, out_shape: Any, rtol: float | None, rng: Any, threads: int | None
 ) -> Session:
     """Through the gates."""
     started = time.perf_counter()
     given = point_array(x)
     tolerance = DEFAULT_RTOL[given.dtype] if rtol is None else positive_number(rtol, "rtol")
     seed = seed_of(rng)
-    objective, trial, point = prepare_wide_vector(F, given, args, out_shape)
+    objective, trial, point = prepare_wide_vector(named, given, args, out_shape)
     seconds, repeats = worth_threads(trial.seconds), 0
     if seconds > 0.0:  # perhaps because the kernel had to be loaded
         timed, repeats = time.perf_counter(), 1

@@ -123,7 +123,12 @@ def _sorted(keys: Index, start: Index) -> Index:
 
 
 def _indices(values: Any, count: int, name: str, what: str) -> Index:
-    given = np.asarray(values)
+    try:
+        given = np.asarray(values)
+    except ValueError as error:  # ragged
+        raise TypeError(
+            f"{name} is {values!r}; need whole numbers in one dimension: sparsity is {_ACCEPTED}."
+        ) from error
     if given.ndim != 1 or (given.dtype.kind not in "iu" and given.size):
         raise TypeError(
             f"{name} is an array of {given.dtype} with shape {given.shape}; need whole numbers in one dimension: "

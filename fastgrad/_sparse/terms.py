@@ -75,7 +75,7 @@ class SeparableCourse(Course):
         n, pattern, value = self.pattern.shape[1], self.pattern, self.trial.values
         self.sums.pattern = pattern
         at_x, repeated = sums_of_terms(pattern, value), sums_of_terms(pattern, self.trial.difference)
-        trial = VectorTrial(at_x, (n,), repeated, self.trial.seconds)
+        trial = VectorTrial(at_x, (n,), repeated, self.trial.seconds, self.trial.name)
         index = np.arange(n)
         assessor = EntryAssessor(
             self.sums, trial, Entries((n, n), (index, index)), groups, self.given,

@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgrad._inputs import Point, gradient_array, unflatten
+from fastgrad._calls import call
+from fastgrad._inputs import Point, gradient_array, real_array, unflatten
+from fastgrad._options import described
+from fastgrad._sparse.pattern import is_sparse
 
 Floats = NDArray[np.float64]
+_NEED_STEPS = "need positive numbers, for instance np.logspace(-1, -8, 15)"
 HessianProduct = Callable[[Floats], Floats]  # v -> H v, flat
 
 
@@ -16,9 +20,12 @@ def taylor_steps(steps: ArrayLike | None) -> Floats | None:
     """The user's steps, descending."""
     if steps is None:
         return None
-    given = np.asarray(steps)
+    try:
+        given = np.asarray(steps)
+    except ValueError as error:  # ragged
+        raise TypeError(f"steps is {steps!r}; {_NEED_STEPS}.") from error
     if given.dtype.kind not in "fiu":
-        raise TypeError(f"steps is {steps!r}; need positive numbers, for instance np.logspace(-1, -8, 15).")
+        raise TypeError(f"steps is {steps!r}; {_NEED_STEPS}.")
     found = -np.unique(-given.astype(np.float64).reshape(-1))
     if found.size < 2 or not (np.isfinite(found).all() and (found > 0.0).all()):
         raise ValueError(
@@ -36,24 +43,26 @@ def hessian_product(hessian: Any, hvp: Any, point: Point, args: tuple[Any, ...])
         return _from_function(hvp, point, args)
     if hessian is None:
         return None
-    matrix = hessian(point.own_form(), *args) if callable(hessian) else hessian
-    if not hasattr(matrix, "shape"):
-        matrix = np.asarray(matrix)
+    matrix, name = hessian, "hessian"
+    if callable(hessian):
+        matrix = call(hessian, "hessian(x, *args)", "a matrix", point.own_form(), *args)
+        name = "the result of hessian"
+    if not is_sparse(matrix):
+        matrix = real_array(matrix, name=name)
     if matrix.shape != (point.size, point.size):
         raise ValueError(
-            f"hessian has shape {matrix.shape}; need ({point.size}, {point.size}), a row for each entry of x.ravel()."
+            f"{name} has shape {matrix.shape}; need ({point.size}, {point.size}), a row for each entry of x.ravel()."
         )
     return lambda v: np.asarray(matrix @ v, dtype=np.float64).reshape(-1)
 
 
 def _from_function(hvp: Any, point: Point, args: tuple[Any, ...]) -> HessianProduct:
     if not callable(hvp):
-        raise TypeError(
-            f"hvp is a {type(hvp).__name__}; need a function hvp(x, v, *args); a matrix goes into hessian=."
-        )
+        raise TypeError(f"hvp is {described(hvp)}; need a function hvp(x, v, *args); a matrix goes into hessian=.")
 
     def product(v: Floats) -> Floats:
-        found = hvp(point.own_form(), unflatten(v.astype(point.dtype), point.shape), *args)
+        given = unflatten(v.astype(point.dtype), point.shape)
+        found = call(hvp, "hvp(x, v, *args)", "an array shaped like x", point.own_form(), given, *args)
         array = gradient_array(found, name="the result of hvp", shape=point.shape)
         return array.reshape(-1).astype(np.float64)
 
