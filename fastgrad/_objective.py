@@ -62,7 +62,7 @@ def prepare(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
 
 def _require_plain_array(point: Point, args: tuple[Any, ...]) -> None:
     if args:
-        raise TypeError("args is not empty, but a C objective takes x alone; use fastgrad.c_objective(f, data=...).")
+        raise TypeError("args is not empty, but a C objective takes x alone; need none: c_objective(f, data=...).")
     if not point.shape or point.dtype != np.float64:
         kind = f"an array of {point.dtype}" if point.shape else "a scalar"
         raise TypeError(f"x is {kind}; a C objective needs an array of float64: np.atleast_1d(x).astype(np.float64).")

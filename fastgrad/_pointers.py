@@ -133,6 +133,8 @@ def address_of_data(data: Any) -> int:
     if isinstance(data, np.ndarray):
         return _address_of_array(data)
     if isinstance(data, int) and not isinstance(data, bool):
+        if not 0 <= data < 1 << 64:
+            raise ValueError(f"data is {data}, which is no address; need one from 0 to 2**64 - 1.")
         return data
     if isinstance(data, ctypes._Pointer | ctypes.c_void_p):
         return ctypes.cast(data, ctypes.c_void_p).value or 0
@@ -149,7 +151,9 @@ def address_of_data(data: Any) -> int:
 
 def _address_of_array(data: NDArray[Any]) -> int:
     if not data.flags.c_contiguous:
-        raise ValueError("data is an array that is not C-contiguous; pass numpy.ascontiguousarray(data).")
+        raise ValueError("data is an array that is not C-contiguous; need one that is: numpy.ascontiguousarray(data).")
+    if data.dtype.hasobject:
+        raise TypeError("data is an array of Python objects; need numbers, which a C function can read.")
     return data.ctypes.data
 
 

@@ -40,8 +40,8 @@ class VectorTrial:
             i = int(np.argmax(np.where(np.isnan(self.difference), np.inf, self.difference)))
             raise ValueError(
                 f"{self.name} is not deterministic: two calls at x gave {name_entry(self.name, self.shape, i)} = "
-                f"{float(self.values[i])!r} and a value {self.difference[i]:.2g} away; need a function that repeats itself: "
-                f"fix the seed of its random numbers."
+                f"{float(self.values[i])!r} and a value {self.difference[i]:.2g} away; need a function that repeats "
+                f"itself: fix the seed of its random numbers."
             )
 
 

@@ -160,7 +160,7 @@ class GradientChecker:
         Further options are those of `check_gradient`. Nothing is compiled anew.
         """
         given = {"args": self._args, "threads": self._threads, **options}
-        return check_gradient(self._f, x, gradient, self._epsilon, **given)
+        return check_gradient(self._f, self._fitting_x(x), gradient, self._epsilon, **given)
 
     def callback(
         self,

@@ -79,17 +79,21 @@ def make_gradient(f: Callable[..., float], epsilon: float | None = None) -> Call
     @numba.njit
     def gradient(x, out, *args):  # type: ignore[no-untyped-def]
         if out.shape != x.shape:
-            raise ValueError("out is not shaped like x")
+            raise ValueError("out is not shaped like x; need an array of its shape: np.empty_like(x)")
         if out.ctypes.data == x.ctypes.data:
             raise ValueError("out is x; need another array")
         point, quotient = x.reshape(x.size), out.reshape(out.size)
+        if out.size > 0:
+            quotient[0] = 0.5
+            if quotient[0] != 0.5:
+                raise ValueError("out does not hold floats; need an array that does: np.empty_like(x)")
         wanted, relative = (in_single, relative_single) if x.itemsize == 4 else (in_double, relative_double)
         for i in range(point.size):
             x_i, h = point[i], wanted
             if not moves(x_i, h, point.dtype):
                 h = relative * abs(np.float64(x_i))
                 if not moves(x_i, h, point.dtype):
-                    raise ValueError("epsilon vanishes against an entry of x, or x is not finite")
+                    raise ValueError("epsilon vanishes against an entry of x, or x is not finite; need a larger one")
             point[i] = x_i + h
             upper = np.float64(point[i])
             above, raised_above = evaluate(x, args)
@@ -153,7 +157,7 @@ def make_relative_error() -> Callable[..., float]:
     @numba.njit
     def relative_error(numerical, analytical):  # type: ignore[no-untyped-def]
         if numerical.shape != analytical.shape:
-            raise ValueError("numerical and analytical differ in shape")
+            raise ValueError("numerical and analytical differ in shape; need arrays of one shape")
         return relative_error_of(numerical.reshape(numerical.size), analytical.reshape(analytical.size))
 
     return relative_error  # type: ignore[no-any-return]

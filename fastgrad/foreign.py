@@ -40,7 +40,10 @@ class CObjective:
     __qualname__: str  # of the C function: what tells objectives apart, for a checkpoint
 
     def __call__(self, x: ArrayLike) -> float:
-        array = np.ascontiguousarray(x, dtype=np.float64)
+        given = np.asarray(x)
+        if given.dtype.kind not in "fiu":
+            raise TypeError(f"x has dtype {given.dtype}; need real numbers, which become float64.")
+        array = np.ascontiguousarray(given, dtype=np.float64)
         if self.alone is None:
             return float(self.compiled(array))
         with _threads.calling_alone():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._calls import call
-from fastgrad._inputs import Point, flat_like
+from fastgrad._inputs import Point, flat_like, real_array
 from fastgrad._options import positive_number
 
 # float64: the customary 1e-7. float32: the cube root of its machine epsilon, where rounding and truncation of a
@@ -44,7 +44,7 @@ class Absolute:
         positive_number(self.epsilon, "epsilon")
 
     def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        return np.full(np.shape(x), float(self.epsilon))
+        return np.full(real_array(x, name="x").shape, float(self.epsilon))
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Relative:
         positive_number(self.typical, "typical")
 
     def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        return float(self.epsilon) * np.maximum(np.abs(np.asarray(x, dtype=np.float64)), self.typical)
+        return float(self.epsilon) * np.maximum(np.abs(real_array(x, name="x").astype(np.float64)), self.typical)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Automatic:
     """
 
     def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        x = np.asarray(x)
+        x = real_array(x, name="x")
         magnitude = np.abs(x.astype(np.float64))
         typical = float(np.median(magnitude[magnitude > 0.0])) if magnitude.any() else 1.0
         precision = np.finfo(x.dtype if x.dtype.kind == "f" else np.float64).eps

@@ -93,6 +93,8 @@ def _assertion(check: Callable[P, R]) -> Assertion[P, R]:
 
     def asserting(*args: Any, accept_inconclusive: bool = False, **options: Any) -> R:
         __tracebackhide__ = True  # pytest then shows the line of the test
+        if not isinstance(accept_inconclusive, bool):
+            raise TypeError(f"accept_inconclusive is {accept_inconclusive!r}; need True or False.")
         result = check(*args, **options)
         accepted = {Verdict.MATCH, Verdict.INCONCLUSIVE} if accept_inconclusive else {Verdict.MATCH}
         if result.verdict not in accepted:

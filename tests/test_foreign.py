@@ -413,7 +413,7 @@ def test_unusable_data_is_refused(library):
     [
         (X.astype(np.float32), (), "x is an array of float32; a C objective needs an array of float64"),
         (1.0, (), "x is a scalar; a C objective needs an array of float64"),
-        (X, (2.0,), r"args is not empty, but a C objective takes x alone; use fastgrad.c_objective\(f, data="),
+        (X, (2.0,), r"args is not empty, but a C objective takes x alone; need none: c_objective\(f, data="),
     ],
 )
 def test_points_and_arguments_that_c_cannot_take_are_refused(library, x, args, message):

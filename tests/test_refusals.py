@@ -315,6 +315,56 @@ def test_writing_beyond_the_array_is_noticed_before_it_does_harm():
     )
 
 
+def test_switches_of_assertions():
+    from fastgrad.testing import assert_gradient
+
+    text = "accept_inconclusive is 'no'; need True or False"
+    refused(TypeError, text, lambda: assert_gradient(f, X, slope, accept_inconclusive="no"))
+
+
+def test_data_of_c_objectives():
+    text = "data is an array of Python objects; need numbers"
+    refused(TypeError, text, lambda: fastgrad.c_objective(_callback(), data=np.array([None])))
+    refused(ValueError, "data is -5, which is no address", lambda: fastgrad.c_objective(_callback(), data=-5))
+    refused(TypeError, "x has dtype object; need real numbers", lambda: fastgrad.c_objective(_callback())(None))
+
+
+@pytest.mark.parametrize("rule", [steps.Absolute(1e-6), steps.Relative(1e-6), steps.Automatic()], ids=repr)
+def test_rules_called_by_hand(rule):
+    refused(TypeError, "x has dtype <U1; need float64", lambda: rule("a"))
+    refused(ValueError, f"x {ROWS}", lambda: rule([[1], [1, 2]]))
+
+
+def test_compiled_gradients_are_not_rounded_to_whole_numbers():
+    gradient = fastgrad.make_gradient(f)
+    refused(ValueError, "out does not hold floats; need an array that does", lambda: gradient(X, np.zeros(3, np.int64)))
+
+
+def test_a_checker_keeps_its_shape_in_full_checks():
+    checker = fastgrad.GradientChecker(f, X)
+    refused(ValueError, "x has shape (2,); need (3,)", lambda: checker.check(X[:2], slope))
+
+
+def test_a_separable_gradient_has_the_names_of_x():
+    found = separable_gradient(terms, {"a": X}, PATTERN)
+    assert type(found) is dict and np.allclose(found["a"], [-2.0, 0.0, 2.0], atol=1e-6)
+
+
+def test_pictures_of_other_results():
+    from fastgrad import plotting
+
+    result = check_gradient(f, X, slope)
+    text = "sweep is of type GradientCheck; need an EpsilonSweep: what sweep_epsilon returns"
+    refused(TypeError, text, lambda: plotting.plot_sweep(result))
+    refused(TypeError, "test is of type GradientCheck; need a TaylorTest", lambda: plotting.plot_taylor(result))
+    refused(TypeError, "result is of type GradientCheck; need a Dir", lambda: plotting.plot_localisation(result))
+    refused(TypeError, "result is of type NoneType; need a GradientCheck", lambda: plotting.plot_gradient(None))
+    sparse = check_jacobian(F, X, JACOBIAN, sparsity=(np.arange(3), np.arange(3)))
+    text = "result is of type SparseJacobianCheck; need a GradientCheck or JacobianCheck: what check_gradient, check_h"
+    refused(TypeError, text, lambda: plotting.plot_error(sparse))
+    refused(TypeError, "ax is of type str; need one axes of matplotlib", lambda: plotting.plot_error(result, "a"))
+
+
 # --- functions ----------------------------------------------------------------------------------------------------
 
 FUNCTIONS = {

@@ -1,12 +1,12 @@
 """The error of each component, relative to what was allowed."""
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad import GradientCheck, Verdict
+from fastgrad import GradientCheck, JacobianCheck, Verdict
 from fastgrad._plots.style import (
     GREY,
     MARKS,
@@ -17,11 +17,9 @@ from fastgrad._plots.style import (
     label_points,
     lay_out,
     legend_above,
+    require_kind,
     shortened,
 )
-
-if TYPE_CHECKING:
-    from fastgrad import JacobianCheck
 
 _MOST_PIXELS = 600  # of an image along each side
 _LOWEST, _HIGHEST = 1e-6, 1e6  # of an error relative to what is allowed; beyond lies no information
@@ -32,7 +30,7 @@ _CODES = np.array([Verdict.INCONCLUSIVE, Verdict.MATCH, Verdict.MISMATCH], dtype
 Floats = NDArray[np.float64]
 
 
-def plot_error(result: "GradientCheck | JacobianCheck", ax: Any = None) -> Any:
+def plot_error(result: GradientCheck | JacobianCheck, ax: Any = None) -> Any:
     """Draw the error of each component relative to its error bar and tolerance: above 1 it is too large.
 
     Drawn is ``|estimate - analytical| / (uncertainty + rtol max(|estimate|, |analytical|))``, by position in x with
@@ -54,6 +52,8 @@ def plot_error(result: "GradientCheck | JacobianCheck", ax: Any = None) -> Any:
 
     Raises
     ------
+    TypeError
+        If the result is of another kind, or ax no axes.
     ImportError
         If matplotlib is not installed.
 
@@ -71,8 +71,10 @@ def plot_error(result: "GradientCheck | JacobianCheck", ax: Any = None) -> Any:
     'error / allowed'
     >>> import matplotlib.pyplot; matplotlib.pyplot.close(ax.figure)
     """
+    maker = "check_gradient, check_hessian or check_jacobian (without a sparsity pattern)"
+    require_kind(result, "result", (GradientCheck, JacobianCheck), maker)
     ax = axes(ax)
-    if not isinstance(result, GradientCheck):
+    if isinstance(result, JacobianCheck):
         shares = error_shares(result.analytical_jacobian, result.estimate, result.uncertainty, result.rtol)
         _draw_image(ax, shares, _CODES[result.verdicts], ("row: value of F", "column: coordinate of x"))
         return ax

@@ -7,7 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad import GradientCheck, Verdict
-from fastgrad._plots.style import GREY, MARKS, Mark, axes, grid, grouped, label_points, legend_above, thinned
+from fastgrad._plots.style import (
+    GREY,
+    MARKS,
+    Mark,
+    axes,
+    grid,
+    grouped,
+    label_points,
+    legend_above,
+    require_kind,
+    thinned,
+)
 
 _MOST_BARS = 1000  # more of them, or of points, are neither told apart nor fast as lines
 _WIDE = 1e3  # largest over median magnitude from which the axes are logarithmic on both sides of zero
@@ -32,6 +43,8 @@ def plot_gradient(result: GradientCheck, ax: Any = None) -> Any:
 
     Raises
     ------
+    TypeError
+        If the result is of another kind, or ax no axes.
     ImportError
         If matplotlib is not installed.
 
@@ -49,6 +62,7 @@ def plot_gradient(result: GradientCheck, ax: Any = None) -> Any:
     ('analytical', 'numerical')
     >>> import matplotlib.pyplot; matplotlib.pyplot.close(ax.figure)
     """
+    require_kind(result, "result", (GradientCheck,), "check_gradient")
     ax = axes(ax, width=6.0, height=5.0)
     flat = result.layout.flat
     analytical, numerical = flat(result.analytical_grad).astype(np.float64), flat(result.estimate)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad import DirectionalCheck
-from fastgrad._plots.style import GREY, ORANGE, VERMILION, axes, grid, grouped, label_points, legend_above
+from fastgrad._plots.style import GREY, ORANGE, VERMILION, axes, grid, grouped, label_points, legend_above, require_kind
 
 
 def plot_localisation(result: DirectionalCheck, ax: Any = None) -> Any:
@@ -26,6 +26,8 @@ def plot_localisation(result: DirectionalCheck, ax: Any = None) -> Any:
 
     Raises
     ------
+    TypeError
+        If the result is of another kind, or ax no axes.
     ImportError
         If matplotlib is not installed.
 
@@ -45,6 +47,7 @@ def plot_localisation(result: DirectionalCheck, ax: Any = None) -> Any:
     'position in x, of 10\u2009000'
     >>> import matplotlib.pyplot; matplotlib.pyplot.close(ax.figure)
     """
+    require_kind(result, "result", (DirectionalCheck,), "check_directional")
     ax = axes(ax)
     n = int(np.prod(result.layout.shape, dtype=np.int64))
     _shade_blocks(ax, result)

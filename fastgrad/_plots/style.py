@@ -35,9 +35,19 @@ MARKS = (
 )
 
 
+def require_kind(value: Any, name: str, kinds: tuple[type, ...], maker: str) -> None:
+    """Raise unless it is a result of the kind that can be drawn."""
+    if not isinstance(value, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        article = "an" if wanted[0] in "AEIOU" else "a"
+        raise TypeError(f"{name} is of type {type(value).__name__}; need {article} {wanted}: what {maker} returns.")
+
+
 def axes(ax: Any, *, width: float = 6.0, height: float = 4.2) -> Any:
     """The axes given, or those of a new figure."""
     if ax is not None:
+        if not hasattr(ax, "transAxes"):
+            raise TypeError(f"ax is of type {type(ax).__name__}; need one axes of matplotlib: plt.subplots()[1].")
         return ax
     try:
         import matplotlib.pyplot as plt

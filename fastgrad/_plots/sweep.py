@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad import EpsilonSweep
-from fastgrad._plots.style import BLUE, GREEN, GREY, ORANGE, PALE, VERMILION, axes, grid
+from fastgrad._plots.style import BLUE, GREEN, GREY, ORANGE, PALE, VERMILION, axes, grid, require_kind
 
 
 def plot_sweep(sweep: EpsilonSweep, ax: Any = None) -> Any:
@@ -25,6 +25,8 @@ def plot_sweep(sweep: EpsilonSweep, ax: Any = None) -> Any:
 
     Raises
     ------
+    TypeError
+        If the result is of another kind, or ax no axes.
     ImportError
         If matplotlib is not installed.
 
@@ -42,6 +44,7 @@ def plot_sweep(sweep: EpsilonSweep, ax: Any = None) -> Any:
     'epsilon'
     >>> import matplotlib.pyplot; matplotlib.pyplot.close(ax.figure)
     """
+    require_kind(sweep, "sweep", (EpsilonSweep,), "sweep_epsilon")
     ax = axes(ax)
     ax.set(xscale="log", yscale="log", xlabel="epsilon", ylabel="relative error E")
     _draw_law(sweep, ax)

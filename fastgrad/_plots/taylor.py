@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad import TaylorTest
-from fastgrad._plots.style import BLUE, GREEN, GREY, ORANGE, axes, grid
+from fastgrad._plots.style import BLUE, GREEN, GREY, ORANGE, axes, grid, require_kind
 
 
 def plot_taylor(test: TaylorTest, ax: Any = None) -> Any:
@@ -25,6 +25,8 @@ def plot_taylor(test: TaylorTest, ax: Any = None) -> Any:
 
     Raises
     ------
+    TypeError
+        If the result is of another kind, or ax no axes.
     ValueError
         If the test measured no direction, because f(x) is not finite.
     ImportError
@@ -43,6 +45,7 @@ def plot_taylor(test: TaylorTest, ax: Any = None) -> Any:
     'h'
     >>> import matplotlib.pyplot; matplotlib.pyplot.close(ax.figure)
     """
+    require_kind(test, "test", (TaylorTest,), "taylor_test")
     line = test.worst
     if line is None:
         raise ValueError(f"the Taylor test measured no direction ({test.reason}); need one to draw.")
