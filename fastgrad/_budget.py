@@ -63,7 +63,7 @@ def make_budget(time_limit: float | None, max_evaluations: int | None, progress:
     seconds = None if time_limit is None else positive_number(time_limit, "time_limit")
     if max_evaluations is None:
         return Budget(seconds, None, make_progress(progress))
-    if whole_number(max_evaluations, "max_evaluations", 1) < _FEWEST:
+    if whole_number(max_evaluations, "max_evaluations") < _FEWEST:
         raise ValueError(
             f"max_evaluations is {max_evaluations}; need {_FEWEST} or more: f(x) twice and one difference."
         )

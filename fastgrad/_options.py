@@ -36,11 +36,11 @@ def _as_float(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def whole_number(value: Any, name: str, least: int) -> int:
+def whole_number(value: Any, name: str, least: int | None = None) -> int:
     """A whole number, large enough."""
     if not is_whole(value):
         raise TypeError(f"{name} is {value!r}; need a whole number.")
-    if value < least:
+    if least is not None and value < least:
         raise ValueError(f"{name} is {value}; need {least} or more.")
     return int(value)
 

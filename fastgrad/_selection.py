@@ -29,7 +29,7 @@ def select(point: Point, indices: ArrayLike | None, sample: int | None, rng: Any
         return _explicit(indices, point)
     if sample is None and not is_limited:
         return None
-    if sample is not None and whole_number(sample, "sample", 1) > point.size:
+    if sample is not None and not 1 <= whole_number(sample, "sample") <= point.size:
         raise ValueError(f"sample is {sample}; need 1 to {point.size}, the number of components.")
     order = generator_of(rng).permutation(point.size)
     return order if sample is None else np.sort(order[:sample])

@@ -7,27 +7,23 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgrad._assess import Assessor
-from fastgrad._assessment import Assessment
 from fastgrad._budget import Progress, make_budget
-from fastgrad._first import Bounds, FirstDifferences, Floats, Index, all_differences, make_bounds, replay_failure
-from fastgrad._inputs import DEFAULT_RTOL, Array, Point, analytical_gradient, point_array
+from fastgrad._components import ComponentJudge, tried
+from fastgrad._first import Floats, all_differences, make_bounds, replay_failure
+from fastgrad._inputs import DEFAULT_RTOL, Point, analytical_gradient, point_array
 from fastgrad._journal import Journal, digest, function_digest
 from fastgrad._layout import make_layout
 from fastgrad._nested import Nested
-from fastgrad._objective import Objective, Trial, prepare, try_objective
+from fastgrad._objective import Objective
 from fastgrad._options import constants_of, positive_number
 from fastgrad._remote import RemoteEvaluator
 from fastgrad._report import GradientCheck
 from fastgrad._result import make_result
 from fastgrad._schedule import Evaluator
-from fastgrad._selection import pieces, sample_first, select
+from fastgrad._selection import select
 from fastgrad.steps import Automatic, ComplexStep, StepRule, resolve_steps
-
-_CALL_SECONDS = 5e-7  # what calling f from Python costs besides f itself
 
 
 def check_gradient(
@@ -154,11 +150,11 @@ def check_gradient(
     tolerance = DEFAULT_RTOL[point.dtype] if rtol is None else positive_number(rtol, "rtol")
     sigma = None if noise is None else positive_number(noise, "noise")
     given = constants_of(constants)
-    objective, trial, seconds = _tried(f, point, args)
+    objective, trial, seconds = tried(f, point, args)
     analytical = analytical_gradient(analytical_grad, point, args, "analytical_grad")
     with _opened(checkpoint, objective, point, steps) as journal:
         evaluator = _evaluator(objective, point, threads, executor, seconds=seconds, budget=budget, journal=journal)
-        judge = _Judge(evaluator, trial, analytical, limits, tolerance, sigma)
+        judge = ComponentJudge(evaluator, trial, analytical, limits, tolerance, sigma)
         assessment, first = judge.all_components(steps) if order is None else judge.some_components(order, steps)
     judge.require_intact()
     result = make_result(
@@ -218,7 +214,7 @@ def numerical_gradient(
         return point.shaped(complex_step_gradient(f, point, epsilon, args, bounds, threads))  # type: ignore[no-any-return]
     limits = make_bounds(bounds, point)
     steps = resolve_steps(epsilon, point)
-    objective, trial, seconds = _tried(f, point, args)
+    objective, trial, seconds = tried(f, point, args)
     trial.require_deterministic()
     evaluator = Evaluator(objective, point, threads=threads, seconds=seconds)
     first = all_differences(evaluator, steps, limits, trial.value)
@@ -228,14 +224,6 @@ def numerical_gradient(
     evaluator.require_intact()
     gradient: NDArray[Any] = point.shaped(first.quotient.astype(point.dtype, copy=False))
     return gradient
-
-
-def _tried(f: Any, point: Point, args: tuple[Any, ...]) -> tuple[Objective, Trial, float]:
-    """The objective, what two evaluations at x gave, and the seconds one took."""
-    objective = prepare(f, point, args)
-    started = time.perf_counter()
-    trial = try_objective(objective, point)
-    return objective, trial, max((time.perf_counter() - started) / 2 - _CALL_SECONDS, 0.0)
 
 
 def _opened(
@@ -260,81 +248,3 @@ def _evaluator(
     if threads is not None:
         raise ValueError("both threads and executor are given; need one of them: an executor has its own workers.")
     return RemoteEvaluator(objective, point, executor, **rest)
-
-
-class _Judge:
-    """Puts the parts of a check together: first differences at the given steps, and an assessor to judge them."""
-
-    def __init__(
-        self,
-        evaluator: Evaluator,
-        trial: Trial,
-        analytical: Array,
-        bounds: Bounds | None,
-        rtol: float,
-        noise: float | None,
-    ) -> None:
-        self._evaluator, self._trial, self._bounds = evaluator, trial, bounds
-        in_double = _in_double_precision(evaluator)
-        self._looking, seen = (evaluator, trial) if in_double is None else in_double
-        self._assessor = Assessor(
-            self._looking, seen.value, seen.difference, analytical, rtol=rtol, noise=noise, bounds=bounds
-        )
-        self._evaluators = (evaluator,) if in_double is None else (evaluator, self._looking)
-        self._can_judge = bool(np.isfinite(trial.value) and np.isfinite(seen.value))
-
-    @property
-    def evaluations(self) -> int:
-        """Calls of f so far, the trial of each precision included."""
-        return sum(evaluator.evaluations + 2 for evaluator in self._evaluators)
-
-    def require_intact(self) -> None:
-        """Raise if f left a trace in its arguments, in whichever precision it ran."""
-        for evaluator in self._evaluators:
-            evaluator.require_intact()
-
-    def all_components(self, steps: Floats | None) -> tuple[Assessment, FirstDifferences | None]:
-        """Judge everything; the differences returned are those at the given steps, None if there were none."""
-        if not self._can_judge:
-            return self._assessor.give_up(), None
-        if steps is None:
-            assessment, _ = self._assessor.judge_piecewise(sample_first(self._evaluator.point.size), None)
-            return self._checked(assessment, {}), None
-        first = all_differences(self._evaluator, steps, self._bounds, self._trial.value)
-        if self._looking is self._evaluator:
-            assessment = self._assessor.judge_differences(first)
-        else:
-            assessment, _ = self._assessor.judge_piecewise(sample_first(self._evaluator.point.size), None)
-        return self._checked(assessment, first.raised), first
-
-    def some_components(self, order: Index, steps: Floats | None) -> tuple[Assessment, FirstDifferences | None]:
-        """Judge as many of the coordinates as the budget allows, in this order.
-
-        In float64 even for a float32 x, if f allows: the steps are then chosen anew.
-        """
-        if not self._can_judge:
-            return self._assessor.give_up(), None
-        wanted = steps if self._looking is self._evaluator else None
-        assessment, first = self._assessor.judge_piecewise(pieces(order), wanted)
-        return self._checked(assessment, first.raised), None if wanted is None else first
-
-    def _checked(self, assessment: Assessment, raised: dict[int, float]) -> Assessment:
-        """Let an exception of f out if nothing could be said about the component where it was raised."""
-        unresolved = {
-            i: place for i, place in {**assessment.failed, **raised}.items() if np.isnan(assessment.estimate[i])
-        }
-        replay_failure(self._looking.objective, self._looking.point, unresolved)
-        return assessment
-
-
-def _in_double_precision(evaluator: Evaluator) -> tuple[Evaluator, Trial] | None:
-    """For a float32 x, f at the same point in float64, where differences show ten digits more; None if f refuses."""
-    objective, point = evaluator.objective, evaluator.point
-    if point.dtype != np.float32:
-        return None
-    wide = point.widened()
-    try:
-        in_double, trial, seconds = _tried(objective.f, wide, objective.args)
-    except TypeError:  # f was compiled for float32 only
-        return None
-    return evaluator.beside(in_double, wide, seconds), trial

@@ -7,28 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgrad._calls import Named
-from fastgrad._first import FirstDifferences
-from fastgrad._inputs import Point, analytical_gradient, point_array
-from fastgrad._jacobian.assess import EntryAssessor
-from fastgrad._jacobian.check import Request, make_request
-from fastgrad._jacobian.differences import ColumnDifferences, replay_failure
+from fastgrad._inputs import analytical_gradient, point_array
+from fastgrad._jacobian.check import make_request
+from fastgrad._jacobian.differences import replay_failure
 from fastgrad._judge.verdict import Verdict
 from fastgrad._layout import make_layout
-from fastgrad._objective import Trial
 from fastgrad._report import WIDTH, GradientCheck
 from fastgrad._result import make_result
-from fastgrad._sparse.pattern import Index, Pattern, make_pattern
 from fastgrad._sparse.report import PatternCheck
 from fastgrad._sparse.result import pattern_check
-from fastgrad._sparse.terms import SeparableCourse
-from fastgrad._vector_objective import VectorObjective, prepare_vector
-from fastgrad._vector_schedule import VectorEvaluator
-from fastgrad._vector_trial import VectorTrial, try_vector
-from fastgrad.steps import Automatic, StepRule, resolve_steps
+from fastgrad._sparse.sums import SeparableSession, as_first
+from fastgrad.steps import StepRule
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -145,11 +136,11 @@ def check_separable(
     request = make_request(
         point, epsilon, kind="gradient", rtol=rtol, bounds=bounds, constants=constants, threads=threads
     )
-    check = _Check(terms, point, args, out_shape, request, sparsity)
+    check = SeparableSession(terms, point, args, out_shape, request, sparsity)
     analytical = analytical_gradient(analytical_grad, point, args, "analytical_grad")
     assessor, first = check.run(analytical)
     base = make_result(
-        point, analytical, _as_first(first), assessor.result,
+        point, analytical, as_first(first), assessor.result,
         trial=check.scalar_trial, layout=layout, evaluator=assessor.evaluator, constants=request.constants,
         evaluations=check.evaluations, elapsed=time.perf_counter() - started,
     )  # fmt: skip
@@ -209,7 +200,7 @@ def separable_gradient(
     """
     point = point_array(x)
     request = make_request(point, epsilon, kind="gradient", bounds=bounds, threads=threads)
-    check = _Check(terms, point, args, out_shape, request, sparsity)
+    check = SeparableSession(terms, point, args, out_shape, request, sparsity)
     check.trial.require_deterministic()
     first = check.differences()
     if check.evaluator.budget.failure is not None:
@@ -221,92 +212,7 @@ def separable_gradient(
     return gradient
 
 
-class _Check:
-    """The terms compiled and tried at x, and the course of a check of them."""
-
-    def __init__(
-        self,
-        terms: Any,
-        point: Point,
-        args: tuple[Any, ...],
-        out_shape: tuple[int, ...] | int | None,
-        request: Request,
-        sparsity: Any,
-    ) -> None:
-        self.point, self.request = point, request
-        self.objective: VectorObjective = prepare_vector(Named(terms, "terms"), point, args, out_shape)
-        self.trial: VectorTrial = try_vector(self.objective, point)
-        self.declared: Pattern = make_pattern(sparsity, (self.trial.size, point.size))
-        self.evaluator = VectorEvaluator(
-            self.objective, point, self.trial.size, threads=request.threads, seconds=self.trial.seconds
-        )
-        self.course: SeparableCourse | None = None
-
-    @property
-    def scalar_trial(self) -> Trial:
-        """The two evaluations at x, of the sum."""
-        return Trial(float(self.trial.values.sum()), float(self.trial.difference.sum()))
-
-    @property
-    def evaluations(self) -> int:
-        assert self.course is not None
-        return 2 + self.evaluator.evaluations + self.course.sums.evaluations
-
-    def run(self, analytical: NDArray[Any]) -> tuple[EntryAssessor, ColumnDifferences]:
-        """Measure, verify, judge."""
-        self.course = self._course(analytical)
-        assessor, first = self.course.run()
-        if self.evaluator.budget.failure is None:
-            replay_failure(self.objective, self.point, self.trial.size, assessor.unexplained_failures)
-            self.evaluator.require_intact()
-            self.course.sums.require_intact()
-        return assessor, first
-
-    def differences(self) -> ColumnDifferences:
-        """Measure and verify, without anything to judge."""
-        self.course = self._course(np.zeros(self.point.size))
-        return self.course.measure()
-
-    def _course(self, analytical: NDArray[Any]) -> SeparableCourse:
-        steps = self.request.steps
-        return SeparableCourse(
-            self.evaluator, self.trial, self.declared, analytical, self.request.rtol, None, self.request.bounds,
-            resolve_steps(Automatic(), self.point) if steps is None else steps,
-            seconds=self.trial.seconds,
-        )  # fmt: skip
-
-    @property
-    def missing(self) -> tuple[Index, Index]:
-        """Terms and variables on which they were found to depend, though the sparsity does not say so."""
-        assert self.course is not None
-        return self.course.found_outside
-
-    def require_complete(self) -> None:
-        """Raise if the sparsity proved wrong."""
-        assert self.course is not None
-        rows, columns = self.missing
-        if rows.size:
-            more = f" and {rows.size - 1} more" if rows.size > 1 else ""
-            raise ValueError(
-                f"term {rows[0]} depends on {self.point.name(int(columns[0]))}{more}, which sparsity does not say; "
-                f"need every variable of every term: add ({rows[0]}, {columns[0]}), or find all with detect_pattern."
-            )
-        unexplained = np.flatnonzero(self.course.unexplained | self.course.unknown)
-        if unexplained.size:
-            raise ValueError(
-                f"term {unexplained[0]} does not respond as the sum of its variables' differences, or is not finite "
-                f"when all move ({unexplained.size} such terms); need terms that are smooth at x: use another x."
-            )
-
-
-def _as_first(first: ColumnDifferences) -> FirstDifferences:
-    """As `make_result` takes first differences of a gradient."""
-    n = first.step.size
-    above, below = first.around(slice(0, n))
-    return FirstDifferences(first.step, above, below, first.all_quotients(), first.seen, {})
-
-
-def _with_pattern(base: GradientCheck, check: _Check) -> SeparableCheck:
+def _with_pattern(base: GradientCheck, check: SeparableSession) -> SeparableCheck:
     assert check.course is not None
     pattern = pattern_check(check.course, check.declared, check.missing)
     values = {field.name: getattr(base, field.name) for field in dataclasses.fields(GradientCheck)}

@@ -20,6 +20,7 @@ from numba import types
 
 import fastgrad
 from fastgrad import Verdict, c_objective, check_gradient, numerical_gradient, python_objective
+from fastgrad._options import described
 from fastgrad.testing import assert_gradient
 
 X = np.array([0.3, -1.2, 0.7, 2.0, -0.4])
@@ -392,7 +393,7 @@ def test_another_prototype_is_refused_in_cffi_and_numba_too(path):
 
 def test_what_is_no_pointer_to_a_function_is_refused(library):
     for value in (chain, 1234, library, nb.njit(chain), ctypes.c_double(1.0)):
-        with pytest.raises(TypeError, match=f"function is a {type(value).__name__}; need a pointer to a C function"):
+        with pytest.raises(TypeError, match=f"function is {described(value)}; need a pointer to a C function"):
             c_objective(value)
     with pytest.raises(ValueError, match="function is a NULL pointer"):
         c_objective(ctypes.CFUNCTYPE(ctypes.c_double, DOUBLES, ctypes.c_int64, ctypes.c_void_p)())
@@ -404,7 +405,7 @@ def test_unusable_data_is_refused(library):
     with pytest.raises(ValueError, match="not C-contiguous"):
         c_objective(library.chain, data=np.ones(4)[::2])
     for data in ([1.0], 1.0, True, "text"):
-        with pytest.raises(TypeError, match=f"data is a {type(data).__name__}; need an array"):
+        with pytest.raises(TypeError, match=f"data is {described(data)}; need an array"):
             c_objective(library.chain, data=data)
 
 
@@ -550,7 +551,12 @@ def test_a_random_python_objective_is_refused():
         numerical_gradient(python_objective(lambda x: float(x @ x + rng.normal())), X)
 
 
-@pytest.mark.parametrize(("value", "kind"), [(1, "int"), (np.ones(1), "ndarray"), (None, "NoneType"), (1j, "complex")])
+RETURNED = (1, "an int"), (np.ones(1), "a ndarray"), (None, "None"), (1j, "a complex")
+
+
+@pytest.mark.parametrize(("value", "kind"), RETURNED)
+    ("value", "kind"), [(1, "an int"), (np.ones(1), "a ndarray"), (None, "None"), (1j, "a complex")]
+)
 def test_a_python_objective_that_returns_no_float_is_refused(value, kind):
     with pytest.raises(TypeError, match=f"f returns {kind}; need a float"):
         numerical_gradient(python_objective(lambda x: value), X)

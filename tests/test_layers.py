@@ -58,7 +58,17 @@ LAYERS = (
             "_judge.rows",
         ),
     ),
-    Layer("causes", ("_causes.numbers", "_causes.evidence", "_causes.laws", "_causes.places", "_causes.cause")),
+    Layer(
+        "causes",
+        (
+            "_causes.numbers",
+            "_causes.evidence",
+            "_causes.rearrangements",
+            "_causes.laws",
+            "_causes.places",
+            "_causes.cause",
+        ),
+    ),
     Layer("branches", ("_sweep.branches",)),
     Layer(
         "directions",
@@ -108,7 +118,9 @@ LAYERS = (
     ),
     # What is made of it.
     Layer(
-        "assessment", ("_assessment", "_noise_tables", "_assess", "_reason"), ("judge", "schedule", "first differences")
+        "assessment",
+        ("_assessment", "_noise_tables", "_assess", "_reason", "_components"),
+        ("judge", "gates", "schedule", "first differences"),
     ),
     Layer(
         "search",
@@ -173,12 +185,13 @@ LAYERS = (
                 "_sparse.extend",
                 "_sparse.course",
             ),
-            *("_sparse.report", "_sparse.causes", "_sparse.result", "_sparse.check", "_sparse.terms"),
+            *("_sparse.report", "_sparse.causes", "_sparse.result", "_sparse.check", "_sparse.terms", "_sparse.sums"),
         ),
         (
             *(
                 "HTML",
                 "compiled code",
+                "values and calls",
                 "judge",
                 "causes",
                 "directions",

@@ -10,6 +10,7 @@ import pytest
 from numba.experimental import jitclass
 
 from fastgrad import Verdict, check_gradient, numerical_gradient
+from fastgrad._options import described
 
 X = np.array([1.0, 2.0])
 GRADIENT = np.array([2.0, 4.0])
@@ -201,7 +202,7 @@ def test_f_that_does_not_compile_says_why_and_chains_the_message_of_numba():
 
 @pytest.mark.parametrize("args", [[1.0], {"weight": 1.0}, 1.0, "1", None, np.array([1.0])])
 def test_args_that_are_no_tuple(args):
-    refusal(TypeError, rf"args is a {type(args).__name__}; need a tuple, args=\(data,\)", weighted, args=args)
+    refusal(TypeError, rf"args is {described(args)}; need a tuple, args=\(data,\)", weighted, args=args)
 
 
 UNHOLDABLE = {
@@ -224,7 +225,7 @@ UNHOLDABLE = {
 @pytest.mark.parametrize("case", UNHOLDABLE)
 def test_arguments_that_compiled_code_cannot_hold(case):
     value = UNHOLDABLE[case]
-    text = rf"args\[1\] is a {type(value).__name__}, which compiled code cannot hold during a check; need arrays, "
+    text = rf"args\[1\] is {described(value)}, which compiled code cannot hold during a check; need arrays, "
     refusal(TypeError, text, nb.njit(lambda x, a, b: x[0]), args=(1.0, value))
 
 

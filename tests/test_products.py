@@ -462,7 +462,7 @@ REFUSALS = {
 }
 REFUSALS_OF_KINDS = {
     "jvp is a ndarray; need a function jvp(x, v, *args)": lambda: check_jvp(chain_F, ONES, np.eye(4)),
-    "vjp is a NoneType; need a function vjp(x, w, *args)": lambda: check_vjp(chain_F, ONES, None),
+    "vjp is None; need a function vjp(x, w, *args)": lambda: check_vjp(chain_F, ONES, None),
     "jvp returned None; need an array of shape (3,)": lambda: check_jvp(chain_F, ONES, lambda x, v: None),
     "pairs is 2.0; need a whole number": lambda: check_vjp(chain_F, ONES, chain_vjp, pairs=2.0),
     "not compiled; need a numba-compiled function": lambda: check_jvp(lambda x: x, ONES, lambda x, v: v),

@@ -173,7 +173,11 @@ PARTS = {
         "a mask that selects nothing; need at least one",
         lambda: check_gradient(f, X, slope, indices=np.zeros(3, bool)),
     ),
-    "sample: zero": (ValueError, "sample is 0; need 1 or more", lambda: check_gradient(f, X, slope, sample=0)),
+    "sample: zero": (
+        ValueError,
+        "sample is 0; need 1 to 3, the number of components",
+        lambda: check_gradient(f, X, slope, sample=0),
+    ),
     "sample: half": (TypeError, "sample is 1.5; need a whole number", lambda: check_gradient(f, X, slope, sample=1.5)),
     "checkpoint: number": (
         TypeError,

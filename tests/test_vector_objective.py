@@ -205,9 +205,9 @@ def writes_to_x_later(x):
 
 
 def test_writing_to_arguments():
-    refusal(ValueError, r"f writes to x; need an f that only reads", writes_to_x)
-    refusal(ValueError, r"f writes to args\[0\]; need an f that only reads", writes_to_work, args=(np.zeros(3),))
-    refusal(ValueError, r"f writes to x; need", writes_to_x_later, x=np.array([1.0, 0.0, 2.0]))
+    refusal(ValueError, r"F writes to x; need an F that only reads", writes_to_x)
+    refusal(ValueError, r"F writes to args\[0\]; need an F that only reads", writes_to_work, args=(np.zeros(3),))
+    refusal(ValueError, r"F writes to x; need", writes_to_x_later, x=np.array([1.0, 0.0, 2.0]))
 
 
 @nb.njit
@@ -216,7 +216,9 @@ def random(x):
 
 
 def test_random_values():
-    refusal(ValueError, r"F is not deterministic: two calls at x gave F\[\d\] = .*; need an F that repeats", random)
+    refusal(
+        ValueError, r"F is not deterministic: two calls at x gave F\[\d\] = .*; need a function that repeats", random
+    )
 
 
 @nb.njit
@@ -240,7 +242,7 @@ def test_what_f_raises_in_a_parallel_loop_arrives_with_the_column(threads):
     x[1] = 1.0
     with pytest.raises(ValueError, match="the second coordinate is too large") as caught:
         numerical_jacobian(raises_above, x, threads=threads)
-    assert caught.value.__notes__ == ["f raised at x + h, x[1] = 1.0000001 (h = 1e-07)"]
+    assert caught.value.__notes__ == ["F raised at x + h, x[1] = 1.0000001 (h = 1e-07)"]
 
 
 def test_what_f_raises_at_x_arrives():
@@ -265,7 +267,7 @@ def test_varying_length_is_said_in_one_line():
     refusal(ValueError, text, longer_beyond, x=np.zeros(3))
     with pytest.raises(ValueError, match="F returns 3 values at x and 4 at"):
         check_jacobian(longer_beyond, np.zeros(3), np.zeros((3, 3)))
-    refusal(ValueError, "f writes to args", longer_each_time, args=(np.zeros(1, np.int64),))
+    refusal(ValueError, "F writes to args", longer_each_time, args=(np.zeros(1, np.int64),))
 
 
 def test_no_values_at_all():

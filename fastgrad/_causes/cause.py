@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgrad._causes.evidence import ALLOWANCE, MOST_COARSE, SURE, Evidence, Mask
-from fastgrad._causes.laws import Fit, best_law, log_chance_of_places, zeroed_among_others
+from fastgrad._causes.evidence import ALLOWANCE, MOST_COARSE, SURE, Evidence, Fit, Mask
+from fastgrad._causes.laws import best_law, zeroed_among_others
 from fastgrad._causes.numbers import MANY
 from fastgrad._causes.places import MOST_LISTED, Block, Place, Selection, find_blocks, find_place, join_names, listed
+from fastgrad._causes.rearrangements import log_chance_of_places
 
 __all__ = ["Block", "Cause", "find_causes"]
 

@@ -87,6 +87,19 @@ class Evidence:
         return np.fmax(self.surprise, -np.log10(1 + 2 * np.abs(self.difference) / self.quantum))
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A law that passed; its sentence has gaps: {who} {has} {is} for the entries, {whole} for the stretch."""
+
+    kind: str
+    sentence: str
+    holds: Mask  # where the law agrees with the data, among wrong and right entries
+    log_chance: float
+    parameters: int = 0
+    parameter: float | None = None
+    covers: Mask | None = None  # a rearrangement: it must hold wherever it can be seen, and covers these entries
+
+
 def log_chance(surprise: Floats, *inputs: Floats, free: int, among: float, most_digits: float = MOST_DIGITS) -> float:
     """Log10 of the probability that unstructured errors obey one of `among` laws as these entries do.
 

@@ -5,13 +5,11 @@ itself plus c * x, ... It is accepted when it reproduces every wrong entry withi
 unstructured errors of the same size would practically never do so.
 """
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastgrad._causes.evidence import (
     FINE,
@@ -19,6 +17,7 @@ from fastgrad._causes.evidence import (
     MOST_DIGITS,
     SURE,
     Evidence,
+    Fit,
     Floats,
     Mask,
     feasible,
@@ -26,24 +25,12 @@ from fastgrad._causes.evidence import (
     round_mantissa,
 )
 from fastgrad._causes.numbers import MANY, SIMPLE, Number, describe_ratio, recognise_coefficient
+from fastgrad._causes.rearrangements import rearranged
 
 # From this many entries on, a number that fits them all is hardly one that varies slowly from entry to entry.
 MANY_ENTRIES = 10
 # Two free parameters fit too much by accident: entries needed.
 FEWEST_FOR_TWO = 6
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A law that passed; its sentence has gaps: {who} {has} {is} for the entries, {whole} for the stretch."""
-
-    kind: str
-    sentence: str
-    holds: Mask  # where the law agrees with the data, among wrong and right entries
-    log_chance: float
-    parameters: int = 0
-    parameter: float | None = None
-    covers: Mask | None = None  # a rearrangement: it must hold wherever it can be seen, and covers these entries
 
 
 def best_law(evidence: Evidence) -> Fit | None:
@@ -103,97 +90,6 @@ def rounded_to_single(evidence: Evidence) -> Iterator[Fit]:
     if np.all(holds[known]) and chance < SURE:
         text = "{who} {is} a float32 number, off by its rounding: computed in single precision"
         yield Fit("float32", text, holds, chance)
-
-
-# ------------------------------------------------------------------------- the right values, the wrong places
-
-
-def rearranged(evidence: Evidence) -> Iterator[Fit]:
-    """The right values in the wrong places, perhaps with the wrong sign as well."""
-    for (kind, sentence, source), sign in itertools.product(rearrangements(evidence), (1, -1)):
-        prediction = np.where(source < 0, np.nan, sign * evidence.analytical[source])
-        chance = log_chance_of_places(evidence, prediction, sign * evidence.analytical)
-        holds = evidence.agrees(prediction) | (source < 0)
-        if chance < SURE and np.all(holds[evidence.known]):
-            text = sentence if sign > 0 else sentence + ", with the wrong sign"
-            yield Fit(kind, text, holds, chance, covers=source >= 0)
-
-
-def log_chance_of_places(evidence: Evidence, prediction: Floats, population: Floats) -> float:
-    """Log10 of the chance that wrong entries match a prediction drawn from a population of values.
-
-    Where many of these values lie within a bar (few distinct values, a smooth gradient), a match says little.
-    """
-    wrong = evidence.wrong
-    silent = np.isnan(prediction[wrong])
-    if not np.all(evidence.agrees(prediction)[wrong] | silent):
-        return math.inf
-    ordered, numerical, tolerance = np.sort(population), evidence.numerical[wrong], evidence.tolerance[wrong]
-    alike = np.searchsorted(ordered, numerical + tolerance, "right")
-    alike -= np.searchsorted(ordered, numerical - tolerance, "left")
-    by_accident = np.log10(np.maximum(alike - 1, 1e-300) / population.size)
-    surprise = np.where(silent, 0.0, np.fmax(evidence.surprise[wrong], by_accident))
-    # A wrong entry that the law leaves open costs as much as a parameter.
-    return log_chance(surprise, free=int(np.count_nonzero(silent)), among=MANY)
-
-
-def rearrangements(evidence: Evidence) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
-    """Where each derivative may have ended up: its index in the analytical gradient, -1 for nowhere."""
-    shape, size = evidence.shape, evidence.x.size
-    index = np.arange(size)
-    if len(shape) > 1:
-        yield "transpose", "{whole} is transposed", index.reshape(shape[::-1]).T.ravel()
-        yield (
-            "transpose",
-            "{whole} is stored in the other (C or Fortran) order",
-            index.reshape(shape).T.ravel(),
-        )
-    pair = np.flatnonzero(evidence.wrong)
-    if pair.size == 2:
-        swapped = index.copy()
-        swapped[pair] = pair[::-1]
-        yield "swapped entries", "{who} are swapped", swapped
-    if len(shape) > 1:
-        yield "reversed", "the rows of {whole} are in reverse order", np.flip(index.reshape(shape), 0).ravel()
-        yield (
-            "reversed",
-            "the columns of {whole} are in reverse order",
-            np.flip(index.reshape(shape), -1).ravel(),
-        )
-    if len(shape) == 2:
-        yield from _moved_rows(index.reshape(shape), evidence.wrong.reshape(shape), "row")
-        yield from _moved_rows(index.reshape(shape).T, evidence.wrong.reshape(shape).T, "column")
-    yield "reversed", "{whole} is in reverse order", index[::-1]
-    for distance in sorted({1, 2, 3, *shape[-1:]}):
-        for shift, text in (
-            (distance, f"{{whole}} is shifted: analytical[i + {distance}] is the derivative of entry i"),
-            (-distance, f"{{whole}} is shifted: analytical[i] is the derivative of entry i + {distance}"),
-        ):
-            if distance < size:
-                source = index + shift
-                yield "shift", text + ", cyclically", source % size
-                yield "shift", text, np.where((source >= 0) & (source < size), source, -1)
-
-
-def _moved_rows(index: NDArray[np.intp], wrong: Mask, what: str) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
-    """Rows of a matrix (or columns, of its transpose) in each other's place: two swapped, or all off by one."""
-    source = index.copy()
-    touched = np.flatnonzero(wrong.any(axis=1))
-    if touched.size == 2:
-        source[touched] = index[touched[::-1]]
-        text = f"{what}s {touched[0]} and {touched[1]} of {{whole}} are swapped"
-        yield f"swapped {what}s", text, _in_order(source, what)
-    for distance in (1, -1):
-        source = np.roll(index, -distance, axis=0)
-        if distance == 1:
-            text, source[-1] = f"{what} i + 1 of {{whole}} is that of {what} i", -1
-        else:
-            text, source[0] = f"{what} i of {{whole}} is that of {what} i + 1", -1
-        yield "shift", f"the {what}s of {{whole}} are shifted: {text}", _in_order(source, what)
-
-
-def _in_order(source: NDArray[np.intp], what: str) -> NDArray[np.intp]:
-    return (source if what == "row" else source.T).ravel()
 
 
 # -------------------------------------------------------------------------------------- laws with parameters

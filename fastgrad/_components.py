@@ -1,0 +1,102 @@
+"""The course of a component-wise check: first differences at the steps asked for, an assessor, and two precisions."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from fastgrad._assess import Assessor
+from fastgrad._assessment import Assessment
+from fastgrad._first import Bounds, FirstDifferences, Floats, Index, all_differences, replay_failure
+from fastgrad._inputs import Array, Point
+from fastgrad._objective import Objective, Trial, prepare, try_objective
+from fastgrad._schedule import Evaluator
+from fastgrad._selection import pieces, sample_first
+
+_CALL_SECONDS = 5e-7  # what calling f from Python costs besides f itself
+
+
+def tried(f: Any, point: Point, args: tuple[Any, ...]) -> tuple[Objective, Trial, float]:
+    """The objective, what two evaluations at x gave, and the seconds one took."""
+    objective = prepare(f, point, args)
+    started = time.perf_counter()
+    trial = try_objective(objective, point)
+    return objective, trial, max((time.perf_counter() - started) / 2 - _CALL_SECONDS, 0.0)
+
+
+class ComponentJudge:
+    """Puts the parts of a check together: first differences at the given steps, and an assessor to judge them."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        trial: Trial,
+        analytical: Array,
+        bounds: Bounds | None,
+        rtol: float,
+        noise: float | None,
+    ) -> None:
+        self._evaluator, self._trial, self._bounds = evaluator, trial, bounds
+        in_double = _in_double_precision(evaluator)
+        self._looking, seen = (evaluator, trial) if in_double is None else in_double
+        self._assessor = Assessor(
+            self._looking, seen.value, seen.difference, analytical, rtol=rtol, noise=noise, bounds=bounds
+        )
+        self._evaluators = (evaluator,) if in_double is None else (evaluator, self._looking)
+        self._can_judge = bool(np.isfinite(trial.value) and np.isfinite(seen.value))
+
+    @property
+    def evaluations(self) -> int:
+        """Calls of f so far, the trial of each precision included."""
+        return sum(evaluator.evaluations + 2 for evaluator in self._evaluators)
+
+    def require_intact(self) -> None:
+        """Raise if f left a trace in its arguments, in whichever precision it ran."""
+        for evaluator in self._evaluators:
+            evaluator.require_intact()
+
+    def all_components(self, steps: Floats | None) -> tuple[Assessment, FirstDifferences | None]:
+        """Judge everything; the differences returned are those at the given steps, None if there were none."""
+        if not self._can_judge:
+            return self._assessor.give_up(), None
+        if steps is None:
+            assessment, _ = self._assessor.judge_piecewise(sample_first(self._evaluator.point.size), None)
+            return self._checked(assessment, {}), None
+        first = all_differences(self._evaluator, steps, self._bounds, self._trial.value)
+        if self._looking is self._evaluator:
+            assessment = self._assessor.judge_differences(first)
+        else:
+            assessment, _ = self._assessor.judge_piecewise(sample_first(self._evaluator.point.size), None)
+        return self._checked(assessment, first.raised), first
+
+    def some_components(self, order: Index, steps: Floats | None) -> tuple[Assessment, FirstDifferences | None]:
+        """Judge as many of the coordinates as the budget allows, in this order.
+
+        In float64 even for a float32 x, if f allows: the steps are then chosen anew.
+        """
+        if not self._can_judge:
+            return self._assessor.give_up(), None
+        wanted = steps if self._looking is self._evaluator else None
+        assessment, first = self._assessor.judge_piecewise(pieces(order), wanted)
+        return self._checked(assessment, first.raised), None if wanted is None else first
+
+    def _checked(self, assessment: Assessment, raised: dict[int, float]) -> Assessment:
+        """Let an exception of f out if nothing could be said about the component where it was raised."""
+        unresolved = {
+            i: place for i, place in {**assessment.failed, **raised}.items() if np.isnan(assessment.estimate[i])
+        }
+        replay_failure(self._looking.objective, self._looking.point, unresolved)
+        return assessment
+
+
+def _in_double_precision(evaluator: Evaluator) -> tuple[Evaluator, Trial] | None:
+    """For a float32 x, f at the same point in float64, where differences show ten digits more; None if f refuses."""
+    objective, point = evaluator.objective, evaluator.point
+    if point.dtype != np.float32:
+        return None
+    wide = point.widened()
+    try:
+        in_double, trial, seconds = tried(objective.f, wide, objective.args)
+    except TypeError:  # f was compiled for float32 only
+        return None
+    return evaluator.beside(in_double, wide, seconds), trial
