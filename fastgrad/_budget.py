@@ -49,6 +49,14 @@ class Budget:
         self.failure = failure
         self.stop(why)
 
+    def let_out(self, result: Any = None) -> None:
+        """Raise what ended the check, if anything did, with what was found before as its attribute `result`."""
+        if self.failure is None:
+            return
+        if result is not None:
+            self.failure.result = result  # type: ignore[attr-defined]
+        raise self.failure
+
     @property
     def has_limits(self) -> bool:
         return self.seconds is not None or self.evaluations is not None

@@ -162,9 +162,7 @@ def check_gradient(
         trial=trial, layout=layout, evaluator=evaluator, constants=given,
         evaluations=judge.evaluations, elapsed=time.perf_counter() - started,
     )  # fmt: skip
-    if budget.failure is not None:
-        budget.failure.result = result  # type: ignore[attr-defined]
-        raise budget.failure
+    budget.let_out(result)
     return result
 
 
@@ -218,8 +216,7 @@ def numerical_gradient(
     trial.require_deterministic()
     evaluator = Evaluator(objective, point, threads=threads, seconds=seconds)
     first = all_differences(evaluator, steps, limits, trial.value)
-    if evaluator.budget.failure is not None:
-        raise evaluator.budget.failure
+    evaluator.budget.let_out()
     replay_failure(evaluator.objective, point, first.raised)
     evaluator.require_intact()
     gradient: NDArray[Any] = point.shaped(first.quotient.astype(point.dtype, copy=False))

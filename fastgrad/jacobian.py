@@ -191,8 +191,7 @@ def numerical_jacobian(
     trial.require_deterministic()
     check = DenseCheck(objective, trial, point, request)
     first = check.first_differences()
-    if check.evaluator.budget.failure is not None:
-        raise check.evaluator.budget.failure
+    check.evaluator.budget.let_out()
     replay_failure(objective, point, trial.size, first.failures)
     check.evaluator.require_intact()
     quotient = first.all_quotients().reshape(point.size, trial.size)

@@ -54,18 +54,6 @@ def interrupted(x):
 """
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with model.py, whose modules are forgotten after the test."""
-    (tmp_path / "model.py").write_text(MODEL)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    for name, module in list(sys.modules.items()):
-        if str(tmp_path) in repr(module):
-            del sys.modules[name]
-
-
 class GradientCheck(SimpleNamespace):
     """Stands for one."""
 

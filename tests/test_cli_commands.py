@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -59,18 +58,6 @@ COMMANDS = {
 }
 DRAWN = [command for command in COMMANDS if command != "line-integral"]
 AT = ("--at", "0.5,0.25,1")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with model.py, whose modules are forgotten after the test."""
-    (tmp_path / "model.py").write_text(MODEL)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    for name, module in list(sys.modules.items()):
-        if str(tmp_path) in repr(module):
-            del sys.modules[name]
 
 
 def target(command, *, wrong=False):

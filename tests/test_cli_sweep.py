@@ -47,18 +47,6 @@ TARGET = ("model.py:f", "model.py:gradient", "--at", "0.1,0.2,0.3")
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with model.py, whose modules are forgotten after the test."""
-    (tmp_path / "model.py").write_text(MODEL)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    for name, module in list(sys.modules.items()):
-        if str(tmp_path) in repr(module):
-            del sys.modules[name]
-
-
-@pytest.fixture
 def without_matplotlib(monkeypatch):
     real = builtins.__import__
 

@@ -555,8 +555,6 @@ RETURNED = (1, "an int"), (np.ones(1), "a ndarray"), (None, "None"), (1j, "a com
 
 
 @pytest.mark.parametrize(("value", "kind"), RETURNED)
-    ("value", "kind"), [(1, "an int"), (np.ones(1), "a ndarray"), (None, "None"), (1j, "a complex")]
-)
 def test_a_python_objective_that_returns_no_float_is_refused(value, kind):
     with pytest.raises(TypeError, match=f"f returns {kind}; need a float"):
         numerical_gradient(python_objective(lambda x: value), X)

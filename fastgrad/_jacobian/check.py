@@ -138,9 +138,7 @@ class DenseCheck:
             assessor=assessor, trial=self.trial, names=names, constants=self.request.constants,
             evaluations=self.evaluations, elapsed=time.perf_counter() - started,
         )  # fmt: skip
-        if budget.failure is not None:
-            budget.failure.result = result  # type: ignore[attr-defined]
-            raise budget.failure
+        budget.let_out(result)
         return result
 
     def _look_in_double_precision(self) -> None:

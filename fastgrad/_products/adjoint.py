@@ -45,8 +45,7 @@ def judge_pair(evaluator: VectorEvaluator, trial: VectorTrial, v: Floats, w: Flo
 
     def values(t: Floats) -> Floats:
         found, _ = evaluator.along(v, t)
-        if evaluator.budget.failure is not None:  # Ctrl-C
-            raise evaluator.budget.failure
+        evaluator.budget.let_out()  # Ctrl-C
         return contract(found, w)
 
     return judge_slope(

@@ -50,9 +50,7 @@ class SparseCheck(DenseCheck):
             Subject(self.point, (own, values), declared, *layouts, _builder(given.array, shape, self.point.dtype)),
             evaluations=self.evaluations, elapsed=time.perf_counter() - started,
         )  # fmt: skip
-        if budget.failure is not None:
-            budget.failure.result = result  # type: ignore[attr-defined]
-            raise budget.failure
+        budget.let_out(result)
         return result
 
     def _steps(self) -> Floats:
