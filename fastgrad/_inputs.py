@@ -164,7 +164,7 @@ def gradient_array(values: ArrayLike, *, name: str, shape: tuple[int, ...] | Non
 
 def _shape_advice(given: Array, shape: tuple[int, ...]) -> str:
     if given.size == int(np.prod(shape)):
-        return f"if only the form differs, pass gradient.reshape({shape})"
+        return f"if only the form differs, reshape it, .reshape({shape})"
     return f"it holds {given.size} numbers for {int(np.prod(shape))} coordinates"
 
 

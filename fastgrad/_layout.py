@@ -10,6 +10,7 @@ import numpy as np
 from fastgrad._causes.places import Block
 from fastgrad._inputs import Array, name_entry
 from fastgrad._nested import Branch, flatten_like
+from fastgrad._options import described
 
 
 @dataclass(frozen=True)
@@ -42,26 +43,31 @@ class Layout:
 
 
 def make_layout(
-    shape: tuple[int, ...], blocks: Mapping[str, Any] | None, structure: Branch | None = None, title: str = "x"
+    shape: tuple[int, ...],
+    blocks: Mapping[str, Any] | None,
+    structure: Branch | None = None,
+    title: str = "x",
+    *,
+    name: str = "blocks",
 ) -> Layout:
     """Check that named blocks cover x, in order; parts of nested parameters are blocks already."""
     if structure is not None:
         if blocks is not None:
-            raise ValueError("blocks is given, but x has named parts already; need one of them: leave blocks out.")
+            raise ValueError(f"{name} is given, but x has named parts already; need one of them: leave {name} out.")
         return Layout(shape, tuple(structure.leaves()), structure)
     if blocks is None:
         return Layout(shape, title=title)
     if not isinstance(blocks, Mapping):
-        raise TypeError(f'blocks is a {type(blocks).__name__}; need a dict of names and shapes, {{"W1": (5, 4)}}.')
+        raise TypeError(f'{name} is {described(blocks)}; need a dict of names and shapes, {{"W1": (5, 4)}}.')
     pieces, start = [], 0
-    for name, given in blocks.items():
-        piece = Block(str(name), start, _block_shape(name, given))
+    for key, given in blocks.items():
+        piece = Block(str(key), start, _block_shape(key, given))
         pieces.append(piece)
         start = piece.stop
     size = math.prod(shape)
     if start != size:
         raise ValueError(
-            f"blocks hold {start} entries ({', '.join(f'{p.name}: {p.size}' for p in pieces)}), but {title} has "
+            f"{name} hold {start} entries ({', '.join(f'{p.name}: {p.size}' for p in pieces)}), but {title} has "
             f"{size}; need consecutive pieces that cover {title} exactly."
         )
     return Layout(shape, tuple(pieces), title=title)

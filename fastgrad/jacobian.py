@@ -130,8 +130,8 @@ def check_jacobian(
     given = given_matrix(jacobian, point, args, "jacobian")
     check = prepare_check(Named(F, "F"), point, args, given, request)
     names = Names(
-        make_layout(check.trial.shape, rows, title="F"),
-        make_layout(point.shape, columns, point.structure),
+        make_layout(check.trial.shape, rows, title="F", name="rows"),
+        make_layout(point.shape, columns, point.structure, name="columns"),
         request.kind,
     )
     sigma = None if noise is None else noise_of_rows(noise, check.trial.shape)

@@ -403,7 +403,7 @@ def test_shapes_that_do_not_fit():
         check(problem, noise=[1.0, 2.0])
     with pytest.raises(ValueError, match="noise has entries that are not positive"):
         check(problem, noise=-1.0)
-    with pytest.raises(ValueError, match=r"blocks hold 3 entries \(a: 3\), but F has 20"):
+    with pytest.raises(ValueError, match=r"rows hold 3 entries \(a: 3\), but F has 20"):
         check(problem, rows={"a": 3})
 
 

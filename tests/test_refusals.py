@@ -261,6 +261,12 @@ PARTS = {
         lambda: check_hessian(F, X, csr_array(JACOBIAN)),
     ),
     "hessian: word": (TypeError, "hessian has dtype <U1; need float64", lambda: taylor_test(f, X, slope, hessian="H")),
+    "columns: short": (
+        ValueError,
+        "columns hold 2 entries (a: 2), but x has 3; need consecutive pieces",
+        lambda: check_jacobian(F, X, JACOBIAN, columns={"a": 2}),
+    ),
+    "rows: list": (TypeError, "rows is a list; need a dict", lambda: check_jacobian(F, X, JACOBIAN, rows=["a"])),
     "args: list": (
         TypeError,
         "args is a list; need a tuple, args=(data,)",

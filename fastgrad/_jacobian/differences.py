@@ -111,7 +111,8 @@ def take_differences(
     central = groups.only(inside)
     found = evaluator.group_differences(central, step[central.index])
     distance = np.full(n, np.nan)
-    distance[j] = above.astype(np.float64) - below.astype(np.float64)
+    with np.errstate(over="ignore"):  # of steps near the largest number: no quotient is finite then
+        distance[j] = above.astype(np.float64) - below.astype(np.float64)
     result = ColumnDifferences(
         entries, value, np.full(n, np.nan), distance, found.above, found.below, central.of_columns(n),
         np.zeros(n, dtype=bool), np.empty((0, m)), np.empty((0, m)), np.full(n, -1), np.full((2, n), np.nan),
