@@ -96,4 +96,5 @@ def test_import(comparison):
     """import fastgrad in a process that has imported numba."""
     seconds: list[float] = []
     comparison.run(lambda: seconds.append(float(_python(_IMPORT))), rounds=_IMPORTS)
-    comparison.record("import fastgrad beyond import numba", 1e3 * statistics.median(seconds[-_IMPORTS:]), 30.0, unit="ms")
+    median = statistics.median(seconds[-_IMPORTS:])
+    comparison.record("import fastgrad beyond import numba", 1e3 * median, 30.0, unit="ms")
