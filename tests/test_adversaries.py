@@ -19,8 +19,6 @@ import fastgrad
 from fastgrad import Verdict
 from fastgrad.steps import Automatic
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 MATCH, MISMATCH = Verdict.MATCH, Verdict.MISMATCH
 CASES = {}
 

@@ -19,8 +19,6 @@ from fastgrad._reason import overall_verdict
 from fastgrad._schedule import Differences
 from fastgrad._selection import sample_first
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 quickly = settings(derandomize=True, deadline=None, max_examples=40)
 
 

@@ -13,8 +13,6 @@ import pytest
 
 from fastgrad import Verdict
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 for package in ("mpmath", "scipy", "numdifftools", "jacobi"):
     pytest.importorskip(package)
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

@@ -9,8 +9,6 @@ import pytest
 
 from fastgrad._sweep.branches import Branches, Part, find_kink, fit_branches, read_curve, robust_slope
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 EPSILON = np.logspace(-12, -1, 45)
 
 

@@ -16,8 +16,6 @@ import pytest
 import fastgrad
 from fastgrad.cli import main
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 MODEL = """
 import numba
 import numpy as np

@@ -12,8 +12,6 @@ import pytest
 from fastgrad import check_gradient, numerical_gradient, python_objective
 from fastgrad.steps import ComplexStep
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 X = np.linspace(-0.9, 2.0, 7)
 
 
@@ -252,7 +250,7 @@ def test_a_function_of_python():
     np.testing.assert_allclose(found, 3 * X**2, rtol=1e-14)
 
 
-def test_threads_change_nothing(all_threads):
+def test_threads_change_nothing():
     x = np.linspace(0.1, 2.0, 1000)
     one, two = (
         numerical_gradient(smooth_f, x, ComplexStep(), args=(0.3,), threads=k)

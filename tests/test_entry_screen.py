@@ -9,8 +9,6 @@ from fastgrad._judge.plain import judge_plain
 from fastgrad._judge.row_noise import constant_row_noise
 from fastgrad._judge.rows import Entries, make_row_setting
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 
 def random_differences(entries, seed):
     """Differences of all kinds: that agree, that do not, too noisy ones, curved ones, zeros, failures."""

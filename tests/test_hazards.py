@@ -83,7 +83,8 @@ def layer(request):
 
 def environment(*folders, **settings):
     path = os.pathsep.join([*map(str, folders), str(TESTS), str(PACKAGE.parent)])
-    return {**os.environ, "NUMBA_NUM_THREADS": "2", "PYTHONPATH": path, **settings}
+    as_users_have_it = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}  # conftest.py
+    return {**as_users_have_it, "NUMBA_NUM_THREADS": "2", "PYTHONPATH": path, **settings}
 
 
 def run(scenario, *arguments, folders=(), options=(), timeout=60, **settings):

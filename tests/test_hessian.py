@@ -8,8 +8,6 @@ import pytest
 
 from fastgrad import HessianCheck, Verdict, check_hessian
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 
 @nb.njit
 def gradient(x):

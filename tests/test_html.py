@@ -14,8 +14,6 @@ import fastgrad
 from fastgrad._html import fragment
 from fastgrad._pictures import page_of, pictures_of
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 EVIL = "<script>alert('x')</script>&"
 X = np.linspace(0.5, 1.5, 30)
 

@@ -16,8 +16,6 @@ import pytest
 import fastgrad
 from fastgrad._json import as_json
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 jsonschema = pytest.importorskip("jsonschema")
 
 SCHEMA = json.loads((files("fastgrad") / "report.schema.json").read_text())

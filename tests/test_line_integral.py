@@ -14,8 +14,6 @@ from fastgrad import Verdict
 from fastgrad._large.quadrature import GAUSS_WEIGHTS, NODES, WEIGHTS, integrate
 from fastgrad.line_integral import check_line_integral
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 
 @pytest.mark.parametrize(("weights", "degree"), [(WEIGHTS, 23), (GAUSS_WEIGHTS, 13)])
 def test_the_rules_are_exact_for_polynomials_of_their_degree(weights, degree):
@@ -221,7 +219,7 @@ def test_a_stale_gradient_is_named_and_a_reused_buffer_is_not():
     assert check_line_integral(problems.rosenbrock_f, x, reused).verdict is Verdict.MATCH
 
 
-def test_no_result_depends_on_the_threads(all_threads):
+def test_no_result_depends_on_the_threads():
     x = 1.0 + 0.3 * np.random.default_rng(0).normal(size=500)
     gradient = with_blocks(lambda g, x: g * (1.0 + 1e-7 * x))
     results = [check_line_integral(problems.rosenbrock_f, x, gradient, threads=k) for k in (1, 3)]

@@ -13,8 +13,6 @@ from fastgrad._large.structure import is_interval, separating
 from fastgrad._large.tree import TreeSearch
 from fastgrad.directional import check_directional
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 # ------------------------------------------------------------------------------------------------------- the tree
 
 

@@ -11,8 +11,6 @@ import pytest
 
 import fastgrad
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 matplotlib = pytest.importorskip("matplotlib")
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402

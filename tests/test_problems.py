@@ -9,8 +9,6 @@ import pytest
 from naive import central_difference
 from problems import BUILDERS, Problem
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 UNIT_ROUNDOFF = 2.0**-53
 
 # Step of the difference: about 1e-3 of the length on which f changes; longer where f is a polynomial of

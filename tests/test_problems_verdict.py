@@ -14,8 +14,6 @@ from fastgrad import Verdict, check_gradient
 from fastgrad._judge.verdict import Flag
 from fastgrad.steps import Automatic
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 MATCH, MISMATCH, INCONCLUSIVE = Verdict.MATCH, Verdict.MISMATCH, Verdict.INCONCLUSIVE
 
 # An offset of 1e10 leaves slopes of order 1 with five digits; entries of 1e-12 of the simplex have steps so short

@@ -13,8 +13,6 @@ from fastgrad import Verdict, check_hvp, check_jvp, check_vjp, python_objective
 from fastgrad._products.adjoint import claim_of
 from fastgrad._products.blame import smallest_adjoint_error
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 N, M = 6, 4
 
 
@@ -385,7 +383,7 @@ def test_large_n_costs_no_more():
     assert "looked at (of 20000)" in wrong.reason and wrong.causes[0].kind == "sign"
 
 
-def test_nothing_depends_on_threads(all_threads):
+def test_nothing_depends_on_threads():
     x = np.random.default_rng(0).normal(size=300) + 3.0
     one, two = (
         check_vjp(chain_F, x, chain_vjp, jvp=chain_jvp, threads=k) for k in (1, min(2, nb.config.NUMBA_NUM_THREADS))

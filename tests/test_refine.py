@@ -15,8 +15,6 @@ from fastgrad._judge.noise import NoiseModel, combine_tables, constant_noise, di
 from fastgrad._judge.refine import Closeup, look_closely
 from fastgrad._judge.verdict import Flag, Verdict, make_setting
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 MATCH, MISMATCH, INCONCLUSIVE = Verdict.MATCH, Verdict.MISMATCH, Verdict.INCONCLUSIVE
 ROUNDING_ONLY = constant_noise(2.0**-53)
 NOWHERE = (-math.inf, math.inf)

@@ -13,8 +13,6 @@ from fastgrad._judge.row_noise import (
 from fastgrad._judge.rows import Entries, make_row_setting
 from fastgrad._judge.verdict import make_setting
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 SPACINGS = (2.0**-40, 2.0**-30, 2.0**-20, 2.0**-16)
 STEPS = np.arange(9)
 

@@ -16,8 +16,6 @@ from fastgrad import Verdict, taylor_test
 from fastgrad._taylor.order import observed_order, pairwise_rates
 from fastgrad._taylor.rows import default_steps
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 UNRESOLVED = ("offset", "exponentials")
 STEPS = 0.1 * 2.0 ** -np.arange(30)
 ROSENBROCK_X = np.linspace(-1.0, 1.0, 10)
@@ -145,7 +143,7 @@ def test_a_strongly_curved_functional_is_judged_right():
     assert taylor_test(oscillating_f, x, 1.001e5 * np.cos(1e5 * x)).verdict is Verdict.MISMATCH
 
 
-def test_nothing_depends_on_threads(all_threads):
+def test_nothing_depends_on_threads():
     rows = [
         taylor_test(problems.rosenbrock_f, ROSENBROCK_X, problems.rosenbrock_gradient, threads=k).lines[0].rows
         for k in (1, min(2, nb.config.NUMBA_NUM_THREADS))

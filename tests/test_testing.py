@@ -13,8 +13,6 @@ import fastgrad
 from fastgrad import testing
 from fastgrad.testing import CheckFailed, assert_directional, assert_gradient, assert_line_integral
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 X = np.linspace(0.5, 1.5, 20)
 
 

@@ -27,8 +27,6 @@ from fastgrad._judge.verdict import (
     uncontradicted,
 )
 
-pytestmark = pytest.mark.usefixtures("serial")
-
 RTOL, EPS = 1e-5, 2.0**-52
 NAN = math.nan
 
