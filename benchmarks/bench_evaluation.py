@@ -39,7 +39,7 @@ def test_overhead(comparison, verb, seconds, threads):
 @pytest.mark.parametrize(("threads", "reach"), [(1, 1.0), (2, 3.0)])
 def test_launch(comparison, threads, reach):
     """One launch of a prepared kernel, n = 2, less its four evaluations."""
-    count = 2000
+    count = 500
     launch, differences, _owner = prepared_kernel(rosenbrock, np.array([0.5, -0.3]), (), threads)
 
     def launches():

@@ -38,7 +38,7 @@ def _time(call) -> float:
     return time.perf_counter() - start
 
 
-@pytest.mark.parametrize("size", [2, 47, 1000, 4000])
+@pytest.mark.parametrize("size", [2, 47, 1000, pytest.param(4000, marks=pytest.mark.large)])
 def test_peers(comparison, size):
     """Whole calls, interleaved; the slow ones take part in fewer rounds."""
     x = np.linspace(-1.5, 1.3, size)

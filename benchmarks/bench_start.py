@@ -34,6 +34,7 @@ x = np.linspace(-1.5, 1.3, 47)
 """
 _OURS = _OBJECTIVE + "import fastgrad; fastgrad.check_gradient(f, x, gradient)"
 _SCIPY = _OBJECTIVE + "from scipy.optimize import check_grad; check_grad(f, gradient, x)"
+_IMPORTS = 15
 _IMPORT = """
 import time, numba
 start = time.perf_counter()
@@ -94,5 +95,6 @@ def test_fresh_process(comparison):
 def test_import(comparison):
     """import fastgrad in a process that has imported numba."""
     seconds: list[float] = []
-    comparison.run(lambda: seconds.append(float(_python(_IMPORT))), rounds=15)
-    comparison.record("import fastgrad beyond import numba", 1e3 * statistics.median(seconds[1:]), 30.0, unit="ms")
+    comparison.run(lambda: seconds.append(float(_python(_IMPORT))), rounds=_IMPORTS)
+    median = statistics.median(seconds[-_IMPORTS:])
+    comparison.record("import fastgrad beyond import numba", 1e3 * median, 30.0, unit="ms")

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "large: takes many seconds; the same at a smaller size has no mark")
+
+
 class Comparison:
     """Times `ours` as a pytest benchmark, and others in turn with it, round by round, so that drift cancels."""
 
@@ -17,11 +21,15 @@ class Comparison:
         self._benchmark = benchmark
         self.others: list[list[float]] = []
 
-    def run(self, ours: Callable[..., Any], *others: Callable[[], Any], rounds: int) -> None:
-        """Call everything once to warm up, then `rounds` times in turn."""
-        ours()
-        for other in others:
-            other()
+    def run(self, ours: Callable[..., Any], *others: Callable[[], Any], rounds: int) -> Any:
+        """Call everything once to warm up, then `rounds` times in turn, and return what ours returned last.
+
+        With --benchmark-disable everything is called once.
+        """
+        if self._benchmark.enabled:
+            ours()
+            for other in others:
+                other()
         self.others = [[] for _ in others]
 
         def others_first() -> None:
@@ -30,7 +38,7 @@ class Comparison:
                 other()
                 times.append(time.perf_counter() - start)
 
-        self._benchmark.pedantic(ours, setup=others_first, rounds=rounds, iterations=1)
+        return self._benchmark.pedantic(ours, setup=others_first, rounds=rounds, iterations=1)
 
     def run_prepared(self, prepare: Callable[[], Any], ours: Callable[[Any], Any], *, rounds: int) -> None:
         """Time ours(prepare()), without what `prepare` takes; no warm-up."""

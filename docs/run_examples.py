@@ -185,7 +185,8 @@ def complaints(paths: Iterable[Path], *options: str) -> Iterator[tuple[Path, str
 
     def run(path: Path) -> tuple[Path, str]:
         command = [sys.executable, __file__, *options, str(path)]
-        environment = {**os.environ, "MPLBACKEND": "Agg"}
+        # Pages share the cores: threads that wait by spinning would keep the others from their work.
+        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "MPLBACKEND": "Agg"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_PAGE_SECONDS)
         return path, "" if done.returncode == 0 else done.stdout + done.stderr
 

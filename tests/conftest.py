@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
 
 # Scripts that tests run as processes of their own; some limit or kill the process that imports them.
 collect_ignore = ["hazards"]
+
+# Threads of OpenMP that wait by spinning keep a busy machine from the work they wait for: most tests launch so small
+# kernels that they take five times as long then. Processes that tests start inherit this.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture

@@ -541,8 +541,10 @@ UNSTRUCTURED = {
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", UNSTRUCTURED)
 def test_errors_without_a_law_have_no_cause(name, model):
-    """Whatever the bars: 5 models x 16 kinds of errors x 5 widths x 12 seeds, without and with blocks."""
-    for bar, seed in itertools.product((1e-9, 1e-7, 1e-5, 1e-3, 3e-2), range(12)):
+    """Whatever the bars: 5 models x 16 kinds of errors x 12 seeds with 2 of 5 widths each, without and with blocks."""
+    bars = (1e-9, 1e-7, 1e-5, 1e-3, 3e-2)
+    for seed, k in itertools.product(range(12), range(2)):
+        bar = bars[(seed + 2 * k) % len(bars)]
         gradient = model(seed)
         bugged = UNSTRUCTURED[name](gradient, np.random.default_rng([seed, 99]))
         constants = {"batch": SAMPLES, "weight": WEIGHT}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,6 +59,26 @@ COMMANDS = {
 }
 DRAWN = [command for command in COMMANDS if command != "line-integral"]
 AT = ("--at", "0.5,0.25,1")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """model.py, which is imported and compiled once for all tests, and then forgotten."""
+    path = tmp_path_factory.mktemp("model") / "model.py"
+    path.write_text(MODEL)
+    yield path
+    for name, module in list(sys.modules.items()):
+        if str(path) in repr(module):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def folder(model, tmp_path, monkeypatch):
+    """A working folder of its own where model.py is found."""
+    (tmp_path / "model.py").symlink_to(model)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return tmp_path
 
 
 def target(command, *, wrong=False):

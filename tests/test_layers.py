@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -272,6 +273,7 @@ PYTEST_IS_FOR = {"_pytest_plugin"}  # which pytest imports
 PACKAGE = Path(fastgrad.__file__).parent
 
 
+@functools.cache
 def sources() -> dict[str, str]:
     """The texts of the modules by their names below fastgrad; those of subpackages are "_judge.verdict"."""
     files = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent == PACKAGE]
@@ -284,8 +286,13 @@ def test_a_subpackage_begins_with_its_purpose_and_nothing_else():
         assert isinstance(purpose, ast.Expr) and isinstance(purpose.value, ast.Constant), path
 
 
-def arrows(source: str, modules: set[str]) -> Iterator[str]:
+@functools.cache
+def arrows(source: str, modules: frozenset[str]) -> frozenset[str]:
     """The modules of fastgrad that a source text leans on, wherever in it; "__init__" for a public name."""
+    return frozenset(_arrows(source, modules))
+
+
+def _arrows(source: str, modules: frozenset[str]) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (_module(alias.name, modules) for alias in node.names if _is_ours(alias.name))
@@ -301,7 +308,7 @@ def _is_ours(name: str) -> bool:
     return name.partition(".")[0] == "fastgrad"
 
 
-def _module(name: str, modules: set[str]) -> str:
+def _module(name: str, modules: frozenset[str]) -> str:
     """The module that the dotted name begins with: its first part, or two; "__init__" for a public name."""
     parts = name.split(".")[1:3]
     return next((module for module in (".".join(parts), *parts[:1]) if module in modules), "__init__")
@@ -313,7 +320,7 @@ def upward(texts: dict[str, str], layers: tuple[Layer, ...]) -> list[str]:
     found = []
     for layer in layers:
         for position, module in enumerate(layer.modules):
-            for target in sorted(set(arrows(texts[module], set(texts)))):
+            for target in sorted(arrows(texts[module], frozenset(texts))):
                 if target not in layer.modules[:position] and home.get(target) not in layer.below:
                     found.append(f"{module} ({layer.name}) imports {target} ({home.get(target)})")
     return found
@@ -337,7 +344,7 @@ def test_the_table_allows_nothing_that_is_not_used():
     home = {module: layer.name for layer in LAYERS for module in layer.modules}
     texts = sources()
     for layer in LAYERS:
-        used = {home.get(target) for module in layer.modules for target in arrows(texts[module], set(texts))}
+        used = {home.get(target) for module in layer.modules for target in arrows(texts[module], frozenset(texts))}
         assert set(layer.below) <= used, layer.name
 
 

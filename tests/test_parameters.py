@@ -36,6 +36,9 @@ def loss(p, samples, labels):
     return 0.5 * ((a @ p.head.w + p.head.offset - labels) ** 2).mean()
 
 
+adapted_loss = pieces(loss, like=NETWORK)  # of all tests, to be compiled once
+
+
 def backpropagated(p, samples, labels, sign=1.0):
     """Its gradient by hand, nested like the parameters."""
     first = np.tanh(samples @ p.layers[0].W.T + p.layers[0].b)
@@ -70,8 +73,8 @@ def doubled(x, factor=2.0):
 
 
 def test_a_network_in_pieces_matches_and_its_numerical_gradient_is_nested_alike():
-    f, gradient = pieces(loss, like=NETWORK), pieces(backpropagated, like=NETWORK)
-    result = fastgrad.check_gradient(f, NETWORK, gradient, args=DATA)
+    gradient = pieces(backpropagated, like=NETWORK)
+    result = fastgrad.check_gradient(adapted_loss, NETWORK, gradient, args=DATA)
     assert result.verdict is Verdict.MATCH
     numerical = result.numerical_grad
     assert numerical is result[0]
@@ -84,7 +87,7 @@ def test_a_network_in_pieces_matches_and_its_numerical_gradient_is_nested_alike(
 
 @pytest.mark.parametrize("check", [fastgrad.check_gradient, fastgrad.check_directional, fastgrad.check_line_integral])
 def test_a_wrong_layer_of_a_network_is_found_and_named(check):
-    result = check(pieces(loss, like=NETWORK), NETWORK, pieces(with_bug, like=NETWORK), args=DATA)
+    result = check(adapted_loss, NETWORK, pieces(with_bug, like=NETWORK), args=DATA)
     assert result.verdict is Verdict.MISMATCH
     rows = result.worst if check is fastgrad.check_gradient else result.components
     accused = [row.name for row in rows if row.verdict is Verdict.MISMATCH]
@@ -296,9 +299,8 @@ def test_a_python_objective_in_pieces():
 
 def test_an_adapted_objective_runs_in_other_threads():
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        f = pieces(loss, like=NETWORK)
         gradient = pieces(backpropagated, like=NETWORK)
-        assert fastgrad.check_gradient(f, NETWORK, gradient, args=DATA, executor=pool).passed
+        assert fastgrad.check_gradient(adapted_loss, NETWORK, gradient, args=DATA, executor=pool).passed
 
 
 def test_a_checkpoint_knows_the_objective_behind_the_adapter(tmp_path):
@@ -307,7 +309,7 @@ def test_a_checkpoint_knows_the_objective_behind_the_adapter(tmp_path):
         return loss(p, samples, labels) + p.head.offset
 
     gradient, journal = pieces(backpropagated, like=NETWORK), tmp_path / "journal"
-    first = fastgrad.check_gradient(pieces(loss, like=NETWORK), NETWORK, gradient, args=DATA, checkpoint=journal)
+    first = fastgrad.check_gradient(adapted_loss, NETWORK, gradient, args=DATA, checkpoint=journal)
     again = fastgrad.check_gradient(pieces(loss, like=NETWORK), NETWORK, gradient, args=DATA, checkpoint=journal)
     assert again.passed and again.evaluations < first.evaluations
     with pytest.raises(ValueError, match="objective differs"):
@@ -315,9 +317,9 @@ def test_a_checkpoint_knows_the_objective_behind_the_adapter(tmp_path):
 
 
 def test_an_adapted_objective_travels_between_processes():
-    again = pickle.loads(pickle.dumps(pieces(loss, like=NETWORK)))
+    again = pickle.loads(pickle.dumps(adapted_loss))
     flat = fastgrad_flat(NETWORK)
-    assert again(flat, *DATA) == pieces(loss, like=NETWORK)(flat, *DATA)
+    assert again(flat, *DATA) == adapted_loss(flat, *DATA)
 
 
 @pytest.mark.parametrize(
@@ -338,4 +340,4 @@ def test_what_cannot_be_adapted(f, like, kind, message):
 
 def test_an_adapted_objective_with_too_few_arguments():
     with pytest.raises(TypeError, match="f does not compile for arguments"):
-        fastgrad.check_gradient(pieces(loss, like=NETWORK), NETWORK, NETWORK)
+        fastgrad.check_gradient(adapted_loss, NETWORK, NETWORK)

@@ -1,6 +1,7 @@
-"""What can go wrong in a process of its own: ``python -m hazards.scenarios NAME`` prints "survived" if it did not.
+"""What can go wrong in a process of its own: ``python -m hazards.scenarios NAME`` says "NAME survived" if it did not.
 
-Each scenario is a function. It fails by an exception, or by taking the process with it.
+Each scenario is a function. It fails by an exception, or by taking the process with it. Several that leave nothing
+behind may share a process, as NAME,NAME.
 """
 
 import multiprocessing
@@ -289,5 +290,6 @@ def every_kernel():
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]]()
-    print("survived")
+    for name in sys.argv[1].split(","):
+        globals()[name]()
+        print(name, "survived", flush=True)

@@ -1,6 +1,6 @@
-"""Checks from many Python threads at once: ``python -m hazards.threads_at_once NAME`` prints "right" if they were.
+"""Checks from many Python threads at once: ``python -m hazards.threads_at_once LAYER`` says "NAME right" if they were.
 
-Each scenario is a function. It fails by an exception, or by taking the process with it.
+Each scenario NAME is a function of `SCENARIOS`. It fails by an exception, or by taking the process with it.
 """
 
 import sys
@@ -178,7 +178,12 @@ def another_library():
         thread.join()
 
 
+# The first meets a process in which nothing has been compiled and no kernel launched.
+SCENARIOS = (different_objectives, different_kinds, one_objective, one_checker, another_library)
+
+
 if __name__ == "__main__":
-    globals()[sys.argv[1]]()
-    assert fastgrad._threads._threading_layer() == sys.argv[2], fastgrad._threads._threading_layer()
-    print("right")
+    for scenario in SCENARIOS:
+        scenario()
+        assert fastgrad._threads._threading_layer() == sys.argv[1], fastgrad._threads._threading_layer()
+        print(scenario.__name__, "right", flush=True)
