@@ -220,6 +220,17 @@ def test_where_f_moves_by_steps_no_flat_component_is_judged():
     assert assess(lambda x: f([2.44, *x]), x[1:], [0.3, 0.0])[0].verdict.tolist() == [MISMATCH, MATCH]
 
 
+def test_a_wide_first_step_does_not_certify_where_f_is_curved():
+    """An offset makes the step half of what f varies over: its truncation agrees with an error of two tolerances."""
+    x = np.array([7.818768307495853])
+    found, _ = assess(lambda x: math.log1p(math.exp(x[0])) + 2.86365807e9, x, [0.9995722358], step=None)
+    assert found.verdict[0] != MATCH
+    # Where f is straight, such a step is as good as any.
+    found, evaluator = assess(lambda x: 0.9995722358 * x[0] + 2.86365807e9, x, [0.9995722358], step=None)
+    assert found.verdict[0] == MATCH and found.flags[0] & Flag.PLAIN
+    assert evaluator.evaluations <= 26
+
+
 @BOTH
 def test_zeros_are_not_taken_from_an_f_that_stands_still(step):
     """Rounded so coarsely that no first difference moves f: equal values say nothing of zeros, at any coordinate."""

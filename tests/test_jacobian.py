@@ -1,6 +1,7 @@
 """check_jacobian: right Jacobians are never accused, wrong ones never cleared, and what is wrong is named."""
 
 import json
+import math
 import pickle
 import time
 from dataclasses import replace
@@ -518,3 +519,20 @@ def test_the_worst_entries_are_those_that_differ_most():
     effect = difference * scale / products.max(axis=1)[:, None]
     order = np.argsort(-effect.T, axis=None, kind="stable")[:5]
     assert [entry.index for entry in result.worst] == [(int(e) % 12, int(e) // 12) for e in order]
+
+
+@nb.njit
+def rounded_rows(x):
+    """Two functions, of which the second is rounded so coarsely that x[1] does not move it."""
+    out = np.empty(2)
+    out[0] = math.erf(x[0]) + 0.004 * math.sin(x[1])
+    out[1] = math.floor(out[0] / 0.01 + 0.2) * 0.01
+    return out
+
+
+def test_entries_that_do_not_move_a_row_of_steps_are_left_open():
+    x = np.array([2.44, 0.5])
+    slopes = np.array([2.0 / math.sqrt(math.pi) * math.exp(-(2.44**2)), 0.004 * math.cos(0.5)])
+    result = check_jacobian(rounded_rows, x, np.stack([slopes, slopes]))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.verdicts.tolist() == [[1, 1], [0, 0]]

@@ -97,6 +97,7 @@ class EntryAssessor:
         """Take other steps, and closer looks, for the entries that are open."""
         if open_.size:
             self.looks.settle(self.setting, self._at_better_steps(open_, first), self.result)
+            self.result.doubt_constants_of_rows(open_, self.setting.noise.is_flat)
         return self._finish()
 
     def adopt_noise(self, other: "EntryAssessor") -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fastgrad._assessment import Assessment
 from fastgrad._judge.rows import RowSetting
-from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH
+from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -65,6 +65,19 @@ class EntryAssessment(Assessment):
     def note_first_look(self, largest: Floats, opened: Index) -> None:
         """Keep what tells the worst entries without looking at all: the largest difference of a match, by column."""
         self._largest, self._opened = largest, opened
+
+    def doubt_constants_of_rows(self, opened: Index, is_flat: NDArray[np.bool_]) -> None:
+        """As `doubt_constants`, row by row; only `opened` entries, which were looked at closely, show what f does."""
+        steps = (self.flags[opened] & int(Flag.STAIRCASE)) != 0
+        moves = np.abs(self.estimate[opened]) > 0.0
+        row = self.entries.rows(opened)
+        shaky = np.zeros(self.entries.shape[0], dtype=bool)
+        shaky[row[steps | (moves & is_flat[row])]] = True
+        if shaky.any():
+            constant = np.flatnonzero((self.estimate == 0.0) & (self.verdict != INCONCLUSIVE))
+            constant = constant[shaky[self.entries.rows(constant)]]
+            self.verdict[constant], self.bar[constant] = INCONCLUSIVE, math.inf
+            self.flags[constant] = int(Flag.STAIRCASE)
 
     def still_holds(self, step: Floats) -> bool:
         """Whether every estimate is the difference at these steps of the columns."""
