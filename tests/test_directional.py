@@ -626,7 +626,7 @@ def test_zeros_without_a_kink_are_like_others():
     [
         ({"directions": 1}, ValueError, "directions is 1; need 4 or more"),
         ({"directions": 8.0}, TypeError, "directions is 8.0; need a whole number"),
-        ({"rng": "seed"}, TypeError, "rng is 'seed'; need a whole number or a numpy"),
+        ({"rng": "seed"}, TypeError, "rng is 'seed'; need a whole number from 0 or a numpy"),
         ({"rtol": -1.0}, ValueError, "rtol is -1.0"),
         ({"scale": 0.0}, ValueError, "not positive and finite"),
         ({"max_evaluations": 3}, ValueError, "max_evaluations is 3; need 100 or more"),

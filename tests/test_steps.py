@@ -104,7 +104,7 @@ def test_given_steps():
         ([1e-7], ValueError, "epsilon has shape (1,); need one number or one per coordinate, (2,)"),
         (lambda x: np.array([1e-7, -1.0]), ValueError, "epsilon is -1.0 at x[1]"),
         (lambda x: "small", TypeError, "need a positive number"),
-        (lambda x: None, TypeError, "need a positive number"),
+        (lambda x: None, TypeError, "epsilon returned None; need an array of steps shaped like x"),
     ],
 )
 def test_refused_steps(epsilon, error, message):
