@@ -34,6 +34,24 @@ def test_functions_named_in_the_table_exist(script):
     assert set(names) <= set(fastgrad.__all__)
 
 
+def test_the_table_of_verdicts_takes_each_share_from_its_row(script, monkeypatch):
+    """Wherever the row stands: what is undecided is not accepted."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(SCRIPT.parent / "figures")
+    readme = importlib.import_module("readme")
+    whats = ("right, left inconclusive", "missed, wrong by 10 % or more", "evaluations, mean", "false alarms")
+    shares = dict(zip(whats, ("57.0 %", "1.6 %", "30", "3.4 %"), strict=True))
+    tables = {
+        "peers-1": [{"rule": rule, "": what, **dict.fromkeys(readme.KINDS, shares[what])}
+                    for name in readme.RULES for rule, what in zip((name, "", "", ""), whats, strict=True)],
+        "ours-1": [{"kind": kind, "step": "automatic", "inconclusive": "57.0 %"} for kind in readme.KINDS],
+    }  # fmt: skip
+    monkeypatch.setattr(readme, "rows_of", lambda page, block: tables[block])
+    rows = [line.strip("|").split("|") for line in readme.verdicts().splitlines()[2:]]
+    assert {cell.strip() for row in rows[:-1] for cell in row[1:]} == {"3 % / 2 %"}
+    assert {cell.strip() for cell in rows[-1][1:]} == {"57 %"}
+
+
 SHOWN = """
 MISMATCH: 1 of 10 components differs; worst x[9]:
 analytical 0, numerical 79.0123 +- 8e-13.
