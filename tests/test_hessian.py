@@ -161,3 +161,15 @@ def test_the_asymmetry_is_in_the_plain_data():
     data = check_hessian(gradient, X, np.triu(hessian(X))).to_dict()
     assert json.loads(json.dumps(data))["asymmetry"]["index"] == [10, 11]
     assert check_hessian(gradient, X, hessian).to_dict()["asymmetry"] is None
+
+
+@nb.njit
+def ends_of_range(x):
+    return np.array([x[0], x[1] ** 3])
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-300, 1e150, 1e308])
+def test_points_at_the_ends_of_the_range(size):
+    x, right = np.array([size, 2.0]), np.diag([1.0, 12.0])
+    assert check_hessian(ends_of_range, x, right).verdict is not Verdict.MISMATCH
+    assert check_hessian(ends_of_range, x, 2.0 * right).verdict is Verdict.MISMATCH

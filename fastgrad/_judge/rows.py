@@ -21,6 +21,7 @@ Index = NDArray[np.int64]
 
 _ATTEMPT = 4000  # apart from those of other steps; exponents are added
 _ALL = slice(None)
+_WIDEST = 2.0**1000
 _PART = 1 << 15  # entries worked on together
 
 
@@ -103,7 +104,8 @@ class EntrySetting(Setting):
 
     def generic_step(self, i: int, step: float, attempt: int) -> float:
         """At most a fifth narrower than wanted, or 1.6 times wider, before the bits are made generic."""
-        exponent = math.ceil(math.log2(step) - 0.3)
+        within = min(max(step, SMALLEST_SCALE), _WIDEST)  # beside a tiny or a huge x it may vanish or overflow
+        exponent = math.ceil(math.log2(within) - 0.3)
         index = np.array([self.column])
         return float(generic_steps(self.x, np.array([2.0**exponent]), index, _ATTEMPT - exponent, self.grid)[0])
 
@@ -231,7 +233,8 @@ def make_row_setting(
         product = analytical * scale
         entries.take_largest(largest, part, product)
         entries.take_largest(largest_gradient, part, analytical)
-        entries.add(squares, part, product * product)
+        with np.errstate(over="ignore"):  # what is too large to be squared is the largest, which bounds the mean
+            entries.add(squares, part, product * product)
     mean = np.minimum(np.sqrt(squares / np.maximum(entries.count_by_row(), 1)), largest)
     return RowSetting(
         entries, x, typical, plain_scale, column_scale, given, unit, value * unit, rtol, precision, noise,
