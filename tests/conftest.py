@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import pytest
@@ -14,10 +15,14 @@ collect_ignore = ["hazards"]
 # kernels that they take five times as long then. Processes that tests start inherit this.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# A shell that starts the tests in the background has them ignore interruptions, which some of them are about.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def folder(request, tmp_path, monkeypatch):
     """A working folder with model.py, the MODEL of the test file; its modules are forgotten after the test."""
+    monkeypatch.delitem(sys.modules, "model", raising=False)  # of another file of tests
     (tmp_path / "model.py").write_text(request.module.MODEL)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

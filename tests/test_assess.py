@@ -704,7 +704,7 @@ def test_bounds_of_another_kind(bounds):
     if bounds is None:
         assert make_bounds(bounds, point) is None
         return
-    with pytest.raises(TypeError, match="bounds must be a pair"):
+    with pytest.raises(TypeError, match="need a pair \\(lower, upper\\)"):
         make_bounds(bounds, point)
 
 
@@ -715,7 +715,7 @@ def test_bounds_of_another_kind(bounds):
         ((None, [1.0, 1.0]), r"x\[1\] = 2.0 lies outside its bounds \[-inf, 1.0\]"),
         (([0.0], None), r"the lower bound has shape \(1,\); need one number or shape \(2,\)"),
         ((None, [3.0, 3.0, 3.0]), r"the upper bound has shape \(3,\)"),
-        ((math.nan, None), "the lower bound holds a NaN; use -inf, inf or None"),
+        ((math.nan, None), "the lower bound holds a NaN; need numbers: -inf, inf or None where there is no bound."),
     ],
 )
 def test_bounds_that_do_not_fit(bounds, message):

@@ -139,7 +139,7 @@ def test_an_interruption_carries_what_was_found():
     interruption = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
 
     def interrupt_soon(done, total):
-        if not interruption.is_alive():
+        if interruption.ident is None:
             interruption.start()
 
     with pytest.raises(KeyboardInterrupt) as caught:
