@@ -227,7 +227,7 @@ def make_problem(kind: str, size: int, number: int, *, seed: int = 1) -> Problem
     if kind.startswith("float32"):
         x = x.astype(np.float32).astype(np.float32 if kind == "float32 x" else np.float64)
         scale = scale.astype(x.dtype)
-    exact = [amplitude * _slope(FAMILIES[k], x[i], scale[i]) for i, k in enumerate(family)]
+    exact = [amplitude * slope(FAMILIES[k], x[i], scale[i]) for i, k in enumerate(family)]
     args = (family, scale, amplitude, offset, level, int(rng.integers(1000)), kind == "float32", 0.0)
     if kind == "steps":
         args = (*args[:-1], max(abs(objective(x, *args)), 1e-3) * 10.0 ** rng.uniform(-14, -2))
@@ -235,7 +235,8 @@ def make_problem(kind: str, size: int, number: int, *, seed: int = 1) -> Problem
     return Problem(kind, size, number, names, x, args, np.array(exact, dtype=float))
 
 
-def _slope(family: Family, x: float, scale: float) -> Any:
+def slope(family: Family, x: float, scale: float) -> Any:
+    """The derivative of phi(x / scale) by x, in many digits."""
     z = _mp.mpf(float(x)) / _mp.mpf(float(scale))
     h = abs(z) * _STEP_OF_TRUTH
     return (family.exact(z + h) - family.exact(z - h)) / (2 * h) / _mp.mpf(float(scale))

@@ -16,9 +16,18 @@ from fastgrad import Verdict
 for package in ("mpmath", "scipy", "numdifftools", "jacobi"):
     pytest.importorskip(package)
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-markdown, peer_rules, random_suite, tables, verdict_study, verdict_rates, sweep_rates = (
+markdown, peer_rules, random_suite, tables, verdict_study, verdict_rates, sweep_rates, jacobian_rates = (
     importlib.import_module(f"benchmarks.{name}")
-    for name in ("markdown", "peer_rules", "random_suite", "tables", "verdict_study", "verdict_rates", "sweep_rates")
+    for name in (
+        "markdown",
+        "peer_rules",
+        "random_suite",
+        "tables",
+        "verdict_study",
+        "verdict_rates",
+        "sweep_rates",
+        "jacobian_rates",
+    )
 )
 
 
@@ -217,3 +226,33 @@ def test_tasks_are_long_enough_for_one_sender_to_feed_all_workers(workers):
     share = simulated(workers, 1000 * workers, 0.05, sending=0.002, slice_seconds=task_seconds(workers))
     assert share > 0.9
     assert workers < 1000 or simulated(workers, 1000 * workers, 0.05, sending=0.002, slice_seconds=0.5) < 0.5
+
+
+def test_jacobians_of_the_study_are_right():
+    for kind in ("plain", "offset", "mix"):
+        matrix = jacobian_rates.make_matrix(kind, 2, 1, 1e-5)
+        quiet = (*matrix.args[:4], np.zeros(8), *matrix.args[5:])
+        above, below = np.empty((2, 8))
+        i, h = matrix.entry[1], 1e-4
+        step = np.eye(8)[i] * h
+        jacobian_rates.rows(matrix.x + step, above, *quiet)
+        jacobian_rates.rows(matrix.x - step, below, *quiet)
+        size = np.abs(matrix.args[2]) * (1.0 + np.abs(matrix.args[3]) * 1e-10)
+        assert np.all(np.abs((above - below) / (2 * h) - matrix.right[:, i]) <= 1e-3 * size * 10.0)
+        assert np.argwhere(matrix.wrong != matrix.right).tolist() == [list(matrix.entry)]
+
+
+def test_the_study_of_jacobians_counts(monkeypatch):
+    """A wrong matrix entered as a right one, and a right one as wrong, are noticed."""
+    found = jacobian_rates.study("plain", 4, 1)
+    assert found["right match"] == found["caught"] == 4 and found["false match"] == 0
+    assert "| plain | 100 % | 0 | 0 % | 100 % | 0 |" in jacobian_rates.rates_table({"plain": found}, 4)
+    make = jacobian_rates.make_matrix
+    swapped = {"right": "wrong", "wrong": "right"}
+    monkeypatch.setattr(
+        jacobian_rates,
+        "make_matrix",
+        lambda *a: replace(make(*a), **{new: getattr(make(*a), old) for new, old in swapped.items()}),
+    )
+    found = jacobian_rates.study("plain", 4, 1)
+    assert found["right mismatch"] == found["false match"] + found["too small"] == 4
