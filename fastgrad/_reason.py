@@ -159,8 +159,9 @@ def _count(positions: NDArray[np.int64], n: int) -> str:
 
 
 def _is_stationary(assessment: Assessment, analytical: NDArray[Any], value: float) -> bool:
-    # A bar made wide by a kink, by stairs or by coarse noise holds any gradient, and says nothing about x.
-    if (assessment.flags & (Flag.KINK | Flag.STAIRCASE)).any() or (
+    # A bar made wide by a kink, by steps that contradict each other or by coarse noise holds any gradient, and says
+    # nothing about x.
+    if (assessment.flags & (Flag.KINK | Flag.STAIRCASE | Flag.SCALE)).any() or (
         value != 0.0 and assessment.noise > _FINE_NOISE * abs(value)
     ):
         return False

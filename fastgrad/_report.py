@@ -37,6 +37,12 @@ class Component:
     relative: float  # the same over max(|numerical|, |analytical|)
 
 
+def difference_of(analytical: float, numerical: float) -> dict[str, float]:
+    """The last two fields of a row of any report; the difference of two zeros is 0, relatively too."""
+    absolute, size = abs(numerical - analytical), max(abs(analytical), abs(numerical))
+    return {"absolute": absolute, "relative": absolute / size if size > 0.0 else absolute}
+
+
 @dataclass(frozen=True)
 class Kink:
     """A component whose two one-sided slopes differ however near x one looks."""

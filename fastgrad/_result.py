@@ -13,7 +13,7 @@ from fastgrad._judge.verdict import MISMATCH, NOISE_WIDTH, VERDICTS, Flag
 from fastgrad._layout import Layout
 from fastgrad._objective import Trial
 from fastgrad._reason import give_reason, is_between, overall_verdict, worst_first
-from fastgrad._report import Component, GradientCheck, Kink
+from fastgrad._report import Component, GradientCheck, Kink, difference_of
 from fastgrad._schedule import Evaluator
 from fastgrad.metric import error_norms
 
@@ -85,7 +85,6 @@ def _resolution(found: Assessment, analytical: Array) -> Array:
 
 def _row(point: Point, analytical: Array, found: Assessment, layout: Layout, k: int) -> Component:
     a, b = float(analytical[k]), float(found.estimate[k])
-    absolute, scale = abs(b - a), max(abs(a), abs(b))
     return Component(
         name=layout.name(k),
         index=layout.index(k),
@@ -95,8 +94,7 @@ def _row(point: Point, analytical: Array, found: Assessment, layout: Layout, k: 
         analytical=a,
         numerical=b,
         uncertainty=float(found.bar[k]),
-        absolute=absolute,
-        relative=absolute / scale if scale > 0.0 else absolute,
+        **difference_of(a, b),
     )
 
 

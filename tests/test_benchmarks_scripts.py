@@ -237,8 +237,9 @@ def test_jacobians_of_the_study_are_right():
         step = np.eye(8)[i] * h
         jacobian_rates.rows(matrix.x + step, above, *quiet)
         jacobian_rates.rows(matrix.x - step, below, *quiet)
-        size = np.abs(matrix.args[2]) * (1.0 + np.abs(matrix.args[3]) * 1e-10)
-        assert np.all(np.abs((above - below) / (2 * h) - matrix.right[:, i]) <= 1e-3 * size * 10.0)
+        rounding = 4e-16 * (10.0 + np.abs(matrix.args[3])) / h
+        allowed = matrix.args[2] * (1e-4 + rounding)
+        assert np.all(np.abs((above - below) / (2 * h) - matrix.right[:, i]) <= allowed)
         assert np.argwhere(matrix.wrong != matrix.right).tolist() == [list(matrix.entry)]
 
 

@@ -174,6 +174,8 @@ def test_wide_bars_are_no_stationary_point():
         "kink at x[0] (slopes -1 and 1, analytical 0 between them): f has no derivative there; check at an x away "
         "from it"
     )
+    contradicted = assessment([OPEN], estimate=0.0, bar=12.0, flags=Flag.SCALE | Flag.NOISE)
+    assert "small and at large steps contradict each other" in reason(contradicted, 1.35)
     noisy = assessment([OPEN] * 30, estimate=0.5, bar=5.0, flags=Flag.NOISE, noise=0.066)
     assert reason(noisy, 0.6) == (
         "f has a noise level of 0.066: differences cannot see 30 of 30 components; the gradient agrees within that"

@@ -19,6 +19,7 @@ from fastgrad._jacobian.report import Entry, JacobianCheck, KinkedEntry
 from fastgrad._judge.verdict import VERDICTS
 from fastgrad._layout import Layout
 from fastgrad._reason import is_between, overall_verdict
+from fastgrad._report import difference_of
 from fastgrad._vector_trial import VectorTrial
 from fastgrad.metric import error_norms
 
@@ -121,7 +122,6 @@ def _median_steps(found: EntryAssessment, n: int) -> Floats:
 def _entry(point: Point, analytical: Array, found: EntryAssessment, names: Names, e: int) -> Entry:
     j, i = divmod(e, math.prod(names.rows.shape))
     a, b = float(analytical[e]), float(found.estimate[e])
-    absolute, size = abs(b - a), max(abs(a), abs(b))
     return Entry(
         row=names.rows.name(i),
         column=names.columns.name(j),
@@ -132,8 +132,7 @@ def _entry(point: Point, analytical: Array, found: EntryAssessment, names: Names
         analytical=a,
         numerical=b,
         uncertainty=float(found.bar[e]),
-        absolute=absolute,
-        relative=absolute / size if size > 0.0 else absolute,
+        **difference_of(a, b),
     )
 
 

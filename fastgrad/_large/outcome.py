@@ -13,7 +13,7 @@ from fastgrad._large.locate import BlockFindings
 from fastgrad._large.probes import Scaling
 from fastgrad._large.samples import Sample
 from fastgrad._layout import Layout
-from fastgrad._report import Component
+from fastgrad._report import Component, difference_of
 
 
 def component_rows(wrong: Sequence[Sample], point: Point, layout: Layout, scaling: Scaling) -> list[Component]:
@@ -26,7 +26,6 @@ def component_rows(wrong: Sequence[Sample], point: Point, layout: Layout, scalin
 
 
 def _row(s: Sample, point: Point, layout: Layout) -> Component:
-    absolute, largest = abs(s.numerical - s.analytical), max(abs(s.numerical), abs(s.analytical))
     return Component(
         name=layout.name(s.index),
         index=layout.index(s.index),
@@ -36,8 +35,7 @@ def _row(s: Sample, point: Point, layout: Layout) -> Component:
         analytical=s.analytical,
         numerical=s.numerical,
         uncertainty=s.bar,
-        absolute=absolute,
-        relative=absolute / largest if largest > 0.0 else absolute,
+        **difference_of(s.analytical, s.numerical),
     )
 
 

@@ -14,6 +14,7 @@ from fastgrad._inputs import name_entry
 from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, VERDICTS, Flag, Verdict
 from fastgrad._products.report import Output, Products
 from fastgrad._products.tangent import Tangent
+from fastgrad._report import difference_of
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, ...]
@@ -61,7 +62,6 @@ def worst_outputs(tangents: Sequence[Tangent], title: str, shape: Shape) -> tupl
 
 def _output(t: Tangent, direction: int, i: int, title: str, shape: Shape) -> Output:
     a, b = float(t.claimed[i]), float(t.numerical[i])
-    absolute, size = abs(b - a), max(abs(a), abs(b))
     return Output(
         name=name_entry(title, shape, i),
         position=i,
@@ -70,8 +70,7 @@ def _output(t: Tangent, direction: int, i: int, title: str, shape: Shape) -> Out
         analytical=a,
         numerical=b,
         uncertainty=float(t.bar[i]),
-        absolute=absolute,
-        relative=absolute / size if size > 0.0 else absolute,
+        **difference_of(a, b),
     )
 
 

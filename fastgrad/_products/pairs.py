@@ -19,7 +19,7 @@ from fastgrad._products.report import AdjointPair, JvpCheck, VjpCheck
 from fastgrad._products.session import Session
 from fastgrad._products.tangent import Tangent
 from fastgrad._reason import worst_first
-from fastgrad._report import Component
+from fastgrad._report import Component, difference_of
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +85,6 @@ class AdjointTest:
 
     def _component(self, i: int, claimed: Floats, found: Any, name: str) -> Component:
         a, b = float(claimed[i]), float(found.estimate[i])
-        absolute, size = abs(b - a), max(abs(a), abs(b))
         return Component(
             name=name,
             index=tuple(int(k) for k in np.unravel_index(i, self.session.given.shape)),
@@ -95,8 +94,7 @@ class AdjointTest:
             analytical=a,
             numerical=b,
             uncertainty=float(found.bar[i]),
-            absolute=absolute,
-            relative=absolute / size if size > 0.0 else absolute,
+            **difference_of(a, b),
         )
 
     def _causes(self, w: Floats, claimed: Floats, found: Any) -> tuple[Cause, ...]:

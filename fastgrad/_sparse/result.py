@@ -16,6 +16,7 @@ from fastgrad._jacobian.report import Entry
 from fastgrad._judge.verdict import MATCH, MISMATCH, VERDICTS, Flag, Verdict
 from fastgrad._layout import Layout
 from fastgrad._reason import overall_verdict, worst_first
+from fastgrad._report import difference_of
 from fastgrad._sparse.causes import Given, find_causes
 from fastgrad._sparse.course import Course
 from fastgrad._sparse.pattern import Index, Pattern
@@ -66,22 +67,11 @@ def make_sparse_result(
     elapsed: float,
 ) -> SparseJacobianCheck:
     """Put together what a check with a pattern found."""
-    numerical = first.all_quotients()
-    # Where F failed at the given step, or an entry that was not found disturbs, a closer look is worth more.
-    looked = np.isfinite(assessor.result.bar) & ((assessor.result.flags & Flag.PLAIN) == 0)
-    spoilt = np.isnan(numerical) | (looked & course.unexplained[course.pattern.rows])
-    numerical[spoilt] = assessor.result.estimate[spoilt]
     # Guesses that proved empty are no entries of anything.
     kept = ~(course.outside & (assessor.result.verdict == MATCH))
-    listed = _Listed(
-        subject,
-        Pattern(course.pattern.shape, course.pattern.rows[kept], course.pattern.columns[kept]),
-        _only(assessor.result, kept),
-        course.given[kept],
-        course.outside[kept],
-    )
-    numerical, analytical, found = numerical[kept], listed.analytical.astype(np.float64), listed.found
-    seen = found.seen
+    listed = _listed(course, assessor.result, subject, kept)
+    numerical = _numerical(course, assessor.result, first)[kept]
+    analytical, found, seen = listed.analytical.astype(np.float64), listed.found, listed.found.seen
     norms = error_norms(numerical[seen], analytical[seen])
     with np.errstate(all="ignore"):
         absolute = np.abs(numerical[seen] - analytical[seen])
@@ -118,6 +108,20 @@ def make_sparse_result(
         threads=assessor.evaluator.threads,
         executor=assessor.evaluator.route,
     )
+
+
+def _numerical(course: Course, found: Assessment, first: ColumnDifferences) -> Floats:
+    """First differences; where F failed, or an entry that was not found disturbs, what a closer look is worth."""
+    numerical = first.all_quotients()
+    looked = np.isfinite(found.bar) & ((found.flags & Flag.PLAIN) == 0)
+    spoilt = np.isnan(numerical) | (looked & course.unexplained[course.pattern.rows])
+    numerical[spoilt] = found.estimate[spoilt]
+    return numerical
+
+
+def _listed(course: Course, found: Assessment, subject: Subject, kept: NDArray[np.bool_]) -> _Listed:
+    pattern = Pattern(course.pattern.shape, course.pattern.rows[kept], course.pattern.columns[kept])
+    return _Listed(subject, pattern, _only(found, kept), course.given[kept], course.outside[kept])
 
 
 def _as_floats(jacobian: tuple[Pattern, Array]) -> tuple[Pattern, Floats]:
@@ -234,7 +238,6 @@ def _entry(listed: _Listed, e: int) -> Entry:
     i, j = int(listed.pattern.rows[e]), int(listed.pattern.columns[e])
     found = listed.found
     a, b = float(listed.analytical[e]), float(found.estimate[e])
-    absolute, size = abs(b - a), max(abs(a), abs(b))
     return Entry(
         row=listed.subject.rows.name(i),
         column=listed.subject.columns.name(j),
@@ -245,8 +248,7 @@ def _entry(listed: _Listed, e: int) -> Entry:
         analytical=a,
         numerical=b,
         uncertainty=float(found.bar[e]),
-        absolute=absolute,
-        relative=absolute / size if size > 0.0 else absolute,
+        **difference_of(a, b),
     )
 
 
