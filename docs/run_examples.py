@@ -51,6 +51,10 @@ _NUMBER = re.compile(r"(?<![\w.])[-+]?\d+\.?\d*(?:e[-+]?\d+)?(?![\w.]*\w)")
 _MAGNITUDE = re.compile(r"[-+]?\d(?:\.\d)?e[-+]\d+")
 _RIGHT_ROW = re.compile(r"^ *\S+.* \d(?:\.\d)?e-(?:0[6-9]|[1-9]\d)$", re.MULTILINE)  # its last column is the error
 _END = "end of the output of one command"
+_SWAYS_OUTPUT = {  # the first two make pytest show whole reports in its summary, the last three colour what is printed
+    *("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PYTHONWARNINGS"),
+    *("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE"),
+}
 _AT_ONCE = 2  # pages; their checks use all cores by themselves
 _PAGE_SECONDS = 240
 
@@ -111,13 +115,19 @@ def _run_session(body: str) -> str:
         f"{{ {command}\n}} 2>$errors; status=$?; [ $status = 0 ] || cat $errors; echo '{_END}'; (exit $status)\n"
         for command in commands
     )
-    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+    environment = environment_of_a_reader()
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with tempfile.NamedTemporaryFile() as errors:
         environment["errors"] = errors.name
         done = subprocess.run(["bash", "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
     outputs = _without_trailing_blanks(done.stdout).split(f"{_END}\n")
     return "".join(f"$ {command}\n{output}" for command, output in zip(commands, outputs, strict=False))
+
+
+def environment_of_a_reader() -> dict[str, str]:
+    """What a terminal of 80 columns and no colours sets: pages must not depend on where they are built."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _SWAYS_OUTPUT}
+    return {**inherited, "COLUMNS": "80", "NO_COLOR": "1"}
 
 
 def _without_trailing_blanks(text: str) -> str:
@@ -186,7 +196,7 @@ def complaints(paths: Iterable[Path], *options: str) -> Iterator[tuple[Path, str
     def run(path: Path) -> tuple[Path, str]:
         command = [sys.executable, __file__, *options, str(path)]
         # Pages share the cores: threads that wait by spinning would keep the others from their work.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "MPLBACKEND": "Agg"}
+        environment = {"OMP_WAIT_POLICY": "PASSIVE", **environment_of_a_reader(), "MPLBACKEND": "Agg"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_PAGE_SECONDS)
         return path, "" if done.returncode == 0 else done.stdout + done.stderr
 

@@ -67,6 +67,18 @@ def test_a_block_that_names_a_file_is_written_and_not_executed(script, first_lin
     assert f"$ cat notes.txt\n{first_line}\n1 / 0\n" in script.render(page)
 
 
+@pytest.mark.parametrize("name", ["CI", "BUILD_NUMBER", "PYTEST_ADDOPTS"])
+def test_examples_print_the_same_on_a_build_server(script, monkeypatch, name):
+    """Where CI is set, pytest shows whole reports in its summary, which no reader of the page sees at a terminal."""
+    Path("test_long.py").write_text(f"def test_it():\n    assert False, '{'long ' * 40}'\n")
+    page = "```console\n$ pytest -q -p no:cacheprovider test_long.py | grep ^FAILED\n```\n"
+    monkeypatch.delenv(name, raising=False)
+    at_a_terminal = script.render(page)
+    monkeypatch.setenv(name, "-vv")
+    assert script.render(page) == at_a_terminal
+    assert "long ...\n" in at_a_terminal
+
+
 def test_what_a_command_complains_about_is_shown_only_if_it_fails(script):
     page = "```console\n$ echo warning >&2\n$ echo error >&2; false\n```\n"
     assert script.render(page) == page.replace("false\n", "false\nerror\n")
