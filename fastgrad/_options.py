@@ -45,6 +45,17 @@ def whole_number(value: Any, name: str, least: int | None = None) -> int:
     return int(value)
 
 
+_MOST_DRAWN = 1_000_000  # beyond it a slip of the keyboard is likelier than a wish, and would run for ever
+
+
+def number_of_draws(value: Any, name: str, least: int) -> int:
+    """How many directions, segments or pairs to draw."""
+    count = whole_number(value, name, least)
+    if count > _MOST_DRAWN:
+        raise ValueError(f"{name} is {value}; need a number from {least} to {_MOST_DRAWN}: each costs evaluations.")
+    return count
+
+
 def switch(value: Any, name: str) -> bool:
     """True or False: a list, or the word "no", counts as true in Python, which nobody means."""
     if not isinstance(value, bool | np.bool_):

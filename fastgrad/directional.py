@@ -17,7 +17,7 @@ from fastgrad._large.history import cause_of_history
 from fastgrad._large.probes import Prober
 from fastgrad._layout import make_layout
 from fastgrad._nested import Nested
-from fastgrad._options import constants_of, positive_number, seed_of, switch, whole_number
+from fastgrad._options import constants_of, number_of_draws, positive_number, seed_of, switch, whole_number
 
 _FEWEST_DIRECTIONS = 4
 _FEWEST_EVALUATIONS = 100
@@ -30,7 +30,7 @@ def check_directional(
     *,
     args: tuple[Any, ...] = (),
     directions: int = 8,
-    rng: int | np.random.Generator | None = None,
+    rng: int | np.random.Generator = 0,
     blocks: Mapping[str, tuple[int, ...] | int] | None = None,
     rtol: float = 1e-6,
     scale: ArrayLike | None = None,
@@ -121,7 +121,7 @@ def check_directional(
     layout = make_layout(given.shape, blocks, given.structure)
     settings = Settings(
         seed=seed_of(rng),
-        directions=whole_number(directions, "directions", _FEWEST_DIRECTIONS),
+        directions=number_of_draws(directions, "directions", _FEWEST_DIRECTIONS),
         rtol=positive_number(rtol, "rtol"),
         localise=switch(localise, "localise"),
         constants=constants_of(constants),

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastgrad._calls import Named
 from fastgrad._inputs import point_array
 from fastgrad._judge.verdict import Verdict
-from fastgrad._options import whole_number
+from fastgrad._options import number_of_draws
 from fastgrad._products.assemble import asymmetry_of, parts_of, smallest_error_seen
 from fastgrad._products.inputs import product_of
 from fastgrad._products.report import HvpCheck
@@ -85,7 +85,7 @@ def check_hvp(
     """
     named, shape_to_fill = Named(gradient, "gradient"), point_array(x).shape or 1
     session = open_session(named, x, args, out_shape=shape_to_fill, rtol=rtol, rng=rng, threads=threads)
-    count = whole_number(directions, "directions", _FEWEST_DIRECTIONS)
+    count = number_of_draws(directions, "directions", _FEWEST_DIRECTIONS)
     shape = session.given.shape
     if session.trial.shape != shape:
         raise ValueError(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgrad._calls import Named
-from fastgrad._options import whole_number
+from fastgrad._options import number_of_draws
 from fastgrad._products.assemble import parts_of, smallest_error_seen
 from fastgrad._products.inputs import product_of
 from fastgrad._products.report import JvpCheck
@@ -86,7 +86,7 @@ def check_jvp(
     (<Verdict.MISMATCH: 'mismatch'>, 'F[1]')
     """
     session = open_session(Named(F, "F"), x, args, out_shape=out_shape, rtol=rtol, rng=rng, threads=threads)
-    count = whole_number(directions, "directions", 1)
+    count = number_of_draws(directions, "directions", 1)
     shapes = session.given.shape, session.trial.shape
     product = product_of(jvp, "jvp", session.given, args, *shapes)
     tangents = [session.tangent(product, k) for k in range(count)]

@@ -17,7 +17,7 @@ from fastgrad._large.line_report import LineIntegralCheck
 from fastgrad._layout import make_layout
 from fastgrad._nested import Nested
 from fastgrad._objective import prepare, try_objective
-from fastgrad._options import constants_of, described, positive_number, seed_of, switch, whole_number
+from fastgrad._options import constants_of, described, number_of_draws, positive_number, seed_of, switch, whole_number
 
 
 def check_line_integral(
@@ -27,7 +27,7 @@ def check_line_integral(
     *,
     args: tuple[Any, ...] = (),
     segments: int = 4,
-    rng: int | np.random.Generator | None = None,
+    rng: int | np.random.Generator = 0,
     blocks: Mapping[str, tuple[int, ...] | int] | None = None,
     rtol: float = 1e-10,
     scale: ArrayLike | None = None,
@@ -111,7 +111,7 @@ def check_line_integral(
             f"gradient is {described(gradient)}; need a function of (x, *args), because it is evaluated along "
             f"segments. For a gradient at x alone use check_directional."
         )
-    count, tolerance = whole_number(segments, "segments", LEAST_SEGMENTS), positive_number(rtol, "rtol")
+    count, tolerance = number_of_draws(segments, "segments", LEAST_SEGMENTS), positive_number(rtol, "rtol")
     deadline = math.inf if time_limit is None else started + positive_number(time_limit, "time_limit")
     lanes = whole_number(threads, "threads", 1)
     point = point_array(x)

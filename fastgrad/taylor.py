@@ -24,7 +24,7 @@ from fastgrad._judge.verdict import Verdict
 from fastgrad._large.directional_inputs import prepare_wide
 from fastgrad._nested import Nested
 from fastgrad._objective import Trial
-from fastgrad._options import positive_number, seed_of, whole_number
+from fastgrad._options import number_of_draws, positive_number, seed_of
 from fastgrad._schedule import Evaluator
 from fastgrad._taylor.curvature import curvature_levels, judge_curvature
 from fastgrad._taylor.inputs import HessianProduct, hessian_product, taylor_steps
@@ -127,7 +127,7 @@ def taylor_test(
     started = time.perf_counter()
     given = point_array(x)
     tolerance = DEFAULT_RTOL[given.dtype] if rtol is None else positive_number(rtol, "rtol")
-    count, seed = whole_number(directions, "directions", 1), seed_of(rng)
+    count, seed = number_of_draws(directions, "directions", 1), seed_of(rng)
     wanted_steps = taylor_steps(steps)
     chosen = None if direction is None else given_direction(direction, given)
     objective, trial, point = prepare_wide(f, given, args)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgrad._calls import Named
-from fastgrad._options import switch, whole_number
+from fastgrad._options import number_of_draws, switch
 from fastgrad._products.inputs import product_of
 from fastgrad._products.pairs import AdjointTest
 from fastgrad._products.report import VjpCheck
@@ -94,7 +94,7 @@ def check_vjp(
     (<Verdict.MISMATCH: 'mismatch'>, 'x[1]')
     """
     session = open_session(Named(F, "F"), x, args, out_shape=out_shape, rtol=rtol, rng=rng, threads=threads)
-    count, is_wanted = whole_number(pairs, "pairs", 1), switch(localise, "localise")
+    count, is_wanted = number_of_draws(pairs, "pairs", 1), switch(localise, "localise")
     inside, outside = session.given.shape, session.trial.shape
     adjoint = product_of(vjp, "vjp", session.given, args, outside, inside)
     tangent = None if jvp is None else product_of(jvp, "jvp", session.given, args, inside, outside)

@@ -185,9 +185,9 @@ def test_numbers_for_x_may_start_with_a_minus_sign(folder, asked, form):
 
 def test_options_are_passed_on_and_absent_ones_left_to_the_check(folder, asked):
     main(["check", "model.py:f", "model.py:gradient", "--at", "1"])
-    assert (asked.epsilon, asked.options) == (None, {"args": (), "threads": None})
+    assert (asked.epsilon, asked.options) == (None, {"args": (), "threads": None, "rng": 0})
     main(["check", "model.py:f", "model.py:gradient", "--at", "1", "--epsilon", "1e-5", "--threads", "1"])
-    assert (asked.epsilon, asked.options) == (1e-5, {"args": (), "threads": 1})
+    assert (asked.epsilon, asked.options) == (1e-5, {"args": (), "threads": 1, "rng": 0})
 
 
 def test_x_from_a_file_keeps_shape_and_dtype_unless_told(folder, asked):
@@ -338,6 +338,7 @@ UNUSABLE = {
     ),
     "epsilon": (["check", F, G, "--at", "1", "--epsilon", "tiny"], "--epsilon: invalid float value: 'tiny'"),
     "epsilon zero": (["check", F, G, "--at", "1", "--epsilon", "0"], "epsilon is 0.0; need a positive"),
+    "seed": (["check", F, G, "--at", "1", "--seed", "-1"], "--seed is -1; need a whole number from 0"),
     "threads": (["check", F, G, "--at", "1", "--threads", "0"], "threads is 0; need 1"),
 }
 

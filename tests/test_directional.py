@@ -625,6 +625,7 @@ def test_zeros_without_a_kink_are_like_others():
     ("options", "error", "text"),
     [
         ({"directions": 1}, ValueError, "directions is 1; need 4 or more"),
+        ({"directions": 10**30}, ValueError, "need a number from 4 to 1000000: each costs evaluations"),
         ({"directions": 8.0}, TypeError, "directions is 8.0; need a whole number"),
         ({"rng": "seed"}, TypeError, "rng is 'seed'; need a whole number from 0 or a numpy"),
         ({"rtol": -1.0}, ValueError, "rtol is -1.0"),

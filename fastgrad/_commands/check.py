@@ -5,7 +5,7 @@ from typing import Any
 
 import fastgrad
 from fastgrad._commands.directional import draw_directional
-from fastgrad._commands.shared import add_command, add_plot, add_threads, drawing_to, problem
+from fastgrad._commands.shared import add_command, add_plot, add_seed, add_threads, drawing_to, problem
 from fastgrad._terminal import Progress
 from fastgrad._user_files import UnusableInput
 
@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
     option("--epsilon", type=float, metavar="E", help="step of the differences, in units of x")
     option("--rtol", type=float, metavar="R", help="relative difference of a component that counts as equal")
     option("--sample", type=int, metavar="K", help="check K components, drawn at random")
-    option("--seed", type=int, metavar="S", help="of what is drawn at random (default: 0)")
+    add_seed(group, "what is drawn at random")
     option("--time-limit", type=float, metavar="T", help="seconds after which no new work is begun")
     option("--max-evaluations", type=int, metavar="N", help="limit for all evaluations of f")
     option("--checkpoint", metavar="FILE", help="keep finished work here, and go on from it")
@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
     add_plot(group, "the error of each component")
 
 
-_PASSED_ON = ("rtol", "sample", "time_limit", "max_evaluations", "checkpoint")
+_PASSED_ON = ("rtol", "sample", "rng", "time_limit", "max_evaluations", "checkpoint")
 
 
 def _run(options: argparse.Namespace) -> fastgrad.GradientCheck | fastgrad.DirectionalCheck:
@@ -53,8 +53,6 @@ def _run(options: argparse.Namespace) -> fastgrad.GradientCheck | fastgrad.Direc
     draw = drawing_to(options.plot, _draw)
     f, gradient, x, args = problem(options)
     given = {name: getattr(options, name) for name in _PASSED_ON if getattr(options, name) is not None}
-    if options.seed is not None:
-        given["rng"] = options.seed
     with Progress() as progress:
         if progress.is_shown:
             given["progress"] = progress
@@ -63,7 +61,7 @@ def _run(options: argparse.Namespace) -> fastgrad.GradientCheck | fastgrad.Direc
     return result
 
 
-_PASSED_TO_DIRECTIONAL = ("rtol", "time_limit", "max_evaluations")
+_PASSED_TO_DIRECTIONAL = ("rtol", "rng", "time_limit", "max_evaluations")
 _COMPONENTWISE = {"epsilon": "--epsilon", "sample": "--sample", "checkpoint": "--checkpoint"}
 
 
@@ -77,7 +75,7 @@ def _run_directional(options: argparse.Namespace) -> fastgrad.DirectionalCheck:
     draw = drawing_to(options.plot, draw_directional)
     f, gradient, x, args = problem(options)
     given = {name: getattr(options, name) for name in _PASSED_TO_DIRECTIONAL if getattr(options, name) is not None}
-    result = fastgrad.check_directional(f, x, gradient, args=args, rng=options.seed, threads=options.threads, **given)
+    result = fastgrad.check_directional(f, x, gradient, args=args, threads=options.threads, **given)
     draw(result)
     return result
 

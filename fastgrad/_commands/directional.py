@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 import fastgrad
-from fastgrad._commands.shared import add_command, add_plot, add_threads, drawing_to, problem
+from fastgrad._commands.shared import add_command, add_plot, add_seed, add_threads, drawing_to, problem
 
 _DIRECTIONAL_EXAMPLES = """\
 examples:
@@ -32,7 +32,7 @@ def add_directional(commands: Any) -> None:
         examples=_DIRECTIONAL_EXAMPLES,
     )
     group.add_argument("--directions", type=int, default=8, metavar="K", help="random directions (default: 8)")
-    group.add_argument("--seed", type=int, metavar="S", help="of the directions (default: 0)")
+    add_seed(group, "the directions")
     group.add_argument("--max-evaluations", type=int, metavar="N", help="limit for all evaluations of f")
     group.add_argument("--time-limit", type=float, metavar="T", help="seconds after which no new work is begun")
     group.add_argument("--no-locate", action="store_true", help="stop at the verdict")
@@ -49,7 +49,7 @@ def _run_directional(options: argparse.Namespace) -> fastgrad.DirectionalCheck:
         gradient,
         args=args,
         directions=options.directions,
-        rng=options.seed,
+        rng=options.rng,
         localise=not options.no_locate,
         max_evaluations=options.max_evaluations,
         time_limit=options.time_limit,
@@ -78,12 +78,12 @@ def add_line_integral(commands: Any) -> None:
         examples=_LINE_EXAMPLES,
     )
     group.add_argument("--segments", type=int, default=4, metavar="K", help="random segments (default: 4)")
-    group.add_argument("--seed", type=int, metavar="S", help="of the segments (default: 0)")
+    add_seed(group, "the segments")
     group.add_argument("--no-locate", action="store_true", help="stop at the verdict")
 
 
 def _run_line_integral(options: argparse.Namespace) -> fastgrad.LineIntegralCheck:
     f, gradient, x, args = problem(options)
     return fastgrad.check_line_integral(
-        f, x, gradient, args=args, segments=options.segments, rng=options.seed, localise=not options.no_locate
+        f, x, gradient, args=args, segments=options.segments, rng=options.rng, localise=not options.no_locate
     )

@@ -91,6 +91,17 @@ def add_threads(group: Any) -> None:
     group.add_argument("--threads", type=int, metavar="N", help="threads that evaluate f (default: all)")
 
 
+def add_seed(group: Any, what: str) -> None:
+    """For checks that draw at random; the same seed draws the same."""
+    group.add_argument("--seed", dest="rng", type=_seed, default=0, metavar="S", help=f"of {what} (default: 0)")
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise UnusableInput(f"--seed is {text}; need a whole number from 0.")
+    return int(text)
+
+
 def problem(options: argparse.Namespace) -> tuple[Any, Any, Any, tuple[Any, ...]]:
     """f, the derivative, x and the arguments, out of the user's files."""
     f = object_named(options.f, role=options.problem.function)

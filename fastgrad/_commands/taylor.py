@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 import fastgrad
-from fastgrad._commands.shared import add_command, add_plot, add_threads, drawing_to, problem
+from fastgrad._commands.shared import add_command, add_plot, add_seed, add_threads, drawing_to, problem
 
 _EXAMPLES = """\
 examples:
@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
         examples=_EXAMPLES,
     )
     group.add_argument("--directions", type=int, default=3, metavar="K", help="random directions (default: 3)")
-    group.add_argument("--seed", type=int, default=0, metavar="S", help="of the directions (default: 0)")
+    add_seed(group, "the directions")
     group.add_argument("--rtol", type=float, metavar="R", help="error of the slope that does not matter")
     add_threads(group)
     add_plot(group, "the remainders")
@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> fastgrad.TaylorTest:
         gradient,
         args=args,
         directions=options.directions,
-        rng=options.seed,
+        rng=options.rng,
         rtol=options.rtol,
         threads=options.threads,
     )
