@@ -71,8 +71,8 @@ def check_directional(
     localise : bool, optional
         False stops at the detection.
     max_evaluations : int, optional
-        Limit for all evaluations of f. Default: none for the detection; for the location max(400, 64 log2 n),
-        and 24 for each of the first 100 components found.
+        Limit for all evaluations of f; the directions alone take 130. Default: none for the detection; for the
+        location max(400, 64 log2 n), and 24 for each of the first 100 components found.
     time_limit : float, optional
         Seconds after which no new evaluations are begun; the verdict claims no more than was seen.
     constants : mapping of str to float, optional
@@ -94,14 +94,16 @@ def check_directional(
 
     Notes
     -----
-    130 evaluations of f when the gradient is right, whatever n; 14 to 30 more for one wrong component, 10 to 20 for
-    each of many. On a mismatch a gradient function is called twice more, to see whether it keeps a state. The memory
-    besides x and the gradient is a copy of x and two points per thread, as long as these are 256 MB or less; beyond,
-    two points in all: three vectors of the size of x.
+    130 evaluations of f when the gradient is right, whatever n (138 if f is noisy and x spans decades); some 30 to 50
+    more for one wrong component, 10 to 20 for each of many. On a mismatch a gradient function is called twice more, to
+    see whether it keeps a state. The memory besides x and the gradient is a copy of x and two points per thread, as
+    long as these are 256 MB or less; beyond, two points in all: three vectors of the size of x, and one more where
+    the place of many wrong components is verified.
 
     A wrong component is invisible when its effect on f is below the noise of f: `smallest_component_error` says where
-    that begins. At a kink of f nothing is said; if components that are exactly zero are at one, they are held still,
-    and looked at one by one.
+    that begins. Where directions differ because of a kink of f nothing is said; if components that are exactly zero are
+    at one, they are held still, and looked at one by one. A gradient given that is the mean of both slopes of a kink
+    agrees.
 
     Examples
     --------

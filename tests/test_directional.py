@@ -671,6 +671,74 @@ def test_noise_is_that_of_the_scale_along_which_f_is_finite():
     assert [row.name for row in check_directional(barrier_f, x, a, threads=1).components] == ["x[77]"]
 
 
+@nb.njit
+def offset_f(x, offset):
+    return offset + np.sin(x).sum()
+
+
+def test_agreement_that_could_not_have_seen_an_error_of_a_percent_is_no_match():
+    x = np.random.default_rng(0).normal(size=1000)
+    for factor in (1.0, 1.01):
+        blind = check_directional(offset_f, x, factor * np.cos(x), args=(1e14,), threads=1)
+        assert blind.verdict is Verdict.INCONCLUSIVE and blind.smallest_error > 0.01
+        assert "would hide" in blind.reason
+    seen = check_directional(offset_f, x, np.cos(x), args=(1e9,), threads=1)
+    assert seen.verdict is Verdict.MATCH and seen.smallest_error < 0.01
+
+
+@pytest.mark.parametrize("options", [{"directions": 4}, {"directions": 4, "scale": 1.0}])
+def test_the_stated_power_holds_for_few_directions(options):
+    missed = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        x, g = rosenbrock(200, seed)
+        options = {**options, "rng": seed, "localise": False, "threads": 1}
+        stated = check_directional(problems.rosenbrock_f, x, g, **options)
+        size = np.ones_like(x) if "scale" in options else np.maximum(np.abs(x), np.median(np.abs(x)))
+        error = rng.normal(size=x.size) / size
+        error *= stated.smallest_error * norm(size * g) / norm(size * error)
+        wrong = check_directional(problems.rosenbrock_f, x, g + error, rtol=1e-16, **options)
+        missed += wrong.verdict is not Verdict.MISMATCH
+    assert missed <= 3
+
+
+@nb.njit
+def least_squares_f(x, matrix, solution):
+    residual = matrix @ (x - 1.0) - solution
+    return 0.5 * (residual * residual).sum()
+
+
+def test_rounding_of_small_residuals_is_no_kink():
+    rng = np.random.default_rng(0)
+    matrix, solution = rng.normal(size=(120, 80)), rng.normal(size=80)
+    target = matrix @ (solution - 1.0)
+    for seed in range(6):
+        x = solution + 1e-6 * np.random.default_rng(seed).normal(size=80)
+        g = matrix.T @ (matrix @ (x - 1.0) - target)
+        result = check_directional(least_squares_f, x, g, args=(matrix, target), rng=seed, threads=1)
+        assert result.verdict is Verdict.MATCH
+        g[5] += 0.01
+        wrong = check_directional(least_squares_f, x, g, args=(matrix, target), rng=seed, threads=1)
+        assert wrong.verdict is Verdict.MISMATCH and [row.name for row in wrong.components] == ["x[5]"]
+
+
+@nb.njit
+def writes_elsewhere_f(x):
+    total = (x * x).sum()
+    if x[0] == 0.5 and x[200] != 2.0:
+        x[3] = 0.0
+    return total
+
+
+def test_an_f_that_writes_to_x_away_from_x_is_noticed():
+    x = np.linspace(0.5, 2.0, 300)
+    x[200] = 2.0
+    g = 2.0 * x
+    g[200] += 1.0
+    with pytest.raises(ValueError, match="writes to x"):
+        check_directional(writes_elsewhere_f, x, g, threads=1)
+
+
 # ------------------------------------------------------------------------------------------- zeros of x, and kinks
 
 

@@ -17,8 +17,8 @@ from fastgrad._large.investigate import Culprits, Investigation
 from fastgrad._large.outcome import block_rows, component_rows, describe_broken, interval_of
 from fastgrad._large.probes import Prober, Scaling
 from fastgrad._large.ruling import (
-    POWER,
     describe_remainder,
+    power_of,
     rule_on_culprits,
     rule_on_directions,
     rule_on_zeros,
@@ -167,7 +167,7 @@ class Course:
         families = [family for family in self._families if family.directions]
         family = max(families, key=lambda f: len(f.confirmed), default=None)
         estimate = None if family is None else family.estimate
-        floor = math.nan if estimate is None else estimate.floor
+        smallest = math.nan if estimate is None else power_of(families) * estimate.floor
         accused = verdict is Verdict.MISMATCH
         return DirectionalCheck(
             verdict=verdict,
@@ -175,8 +175,8 @@ class Course:
             relative_error=math.nan if estimate is None else estimate.error,
             interval=interval_of(family),
             scale="" if family is None else family.scaling.name,
-            smallest_error=POWER * floor,
-            smallest_component_error=POWER * floor * math.sqrt(self._prober.point.size),
+            smallest_error=smallest,
+            smallest_component_error=smallest * math.sqrt(self._prober.point.size),
             components=tuple(
                 component_rows(self._culprits.wrong, self._prober.point, self._layout, families[0].scaling)
             )

@@ -144,12 +144,16 @@ class Detector:
         return found
 
     def _noise_of(self, family: Family, above: Floats, below: Floats) -> float:
-        """Rounding grows with f: where f is much larger than close to x, as around a zero of f, so is that noise."""
+        """Rounding grows with f: where f is much larger than close to x, as around a zero of f, so is that noise.
+
+        In a sum of squares it is the residuals that are rounded, and the noise grows like the root of f.
+        """
         size = max(float(np.abs(above).max()), float(np.abs(below).max()))
+        if not size > _LARGER * self._level > 0.0:
+            return family.noise
         is_rounding = family.noise <= _MOST_ROUNDINGS * float(np.spacing(self._level))
-        if is_rounding and size > _LARGER * self._level > 0.0:
-            return family.noise * size / self._level
-        return family.noise
+        growth = size / self._level
+        return family.noise * (growth if is_rounding else math.sqrt(growth))
 
     # ---------------------------------------------------------------------------------------- confirmation
 

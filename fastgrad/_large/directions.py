@@ -43,8 +43,12 @@ class Direction:
     @property
     def bar(self) -> float:
         """Half width that a right gradient stays within."""
-        noise = NOISE_WIDTH * STENCIL_NOISE * self.noise / self.step
-        return noise + _TRUNCATION_SAFETY * self.spread / 15.0 + self.rounding
+        return NOISE_WIDTH * STENCIL_NOISE * self.noise / self.step + self.bias
+
+    @property
+    def bias(self) -> float:
+        """The part of it that noise has no share in, and that does not average out over directions."""
+        return _TRUNCATION_SAFETY * self.spread / 15.0 + self.rounding
 
     @property
     def is_flagged(self) -> bool:
@@ -116,15 +120,20 @@ class ErrorEstimate:
 
 
 def estimate_error(directions: Sequence[Direction], usable: Sequence[Direction]) -> ErrorEstimate:
-    """Unbiased estimate of E^2 with a chi-square interval, from the directions that are no kink."""
+    """Unbiased estimate of E^2 with a chi-square interval, from the directions that are no kink.
+
+    The interval holds what truncation may have added to each direction or taken away.
+    """
     used = usable or directions
     y = np.array([d.estimate for d in used])
+    bias = np.array([d.bias for d in used])
+    nearest, farthest = np.maximum(np.abs(y) - bias, 0.0), np.abs(y) + bias
     variance = float(np.mean([(STENCIL_NOISE * d.noise / d.step) ** 2 for d in used]))
     slopes = math.sqrt(float(np.mean([(d.estimate + d.slope) ** 2 for d in directions])))
     norm = max(math.sqrt(float(np.mean([d.square for d in directions]))), slopes, np.finfo(float).tiny)
     mean, count, tail = float(np.mean(y**2)), len(used), 0.5 * (1.0 - _CONFIDENCE)
-    low = count * mean / chi_square_quantile(1.0 - tail, count) - variance
-    high = count * float(np.mean(np.maximum(y**2, variance))) / chi_square_quantile(tail, count)
+    low = count * float(np.mean(nearest**2)) / chi_square_quantile(1.0 - tail, count) - variance
+    high = count * float(np.mean(np.maximum(farthest**2, variance))) / chi_square_quantile(tail, count)
     return ErrorEstimate(
         error=math.sqrt(max(mean - variance, 0.0)) / norm,
         low=math.sqrt(max(low, 0.0)) / norm,

@@ -18,6 +18,7 @@ from fastgrad._large.tree import TreeSearch
 _SAMPLES, _MORE_SAMPLES, _LARGE_SAMPLE, _LARGEST = 8, 16, 48, 2
 _MANY, _MANY_OPEN = 24, 12
 _PASSES = 5
+_PIECE = 1 << 16
 _MOST_OPEN = 64
 _MOST_OF_DENSE = 24  # components of intervals that are full of wrong ones
 _LEAST_BUDGET = 80
@@ -156,8 +157,8 @@ class Locator:
     def _largest(self, block: Block) -> list[int]:
         """Largest |S a| of a block, piece by piece: no array of its size is made."""
         best: list[tuple[float, int]] = []
-        for start in range(block.start, block.stop, 1 << 16):
-            index = np.arange(start, min(start + (1 << 16), block.stop))
+        for start in range(block.start, block.stop, _PIECE):
+            index = np.arange(start, min(start + _PIECE, block.stop))
             size = np.abs(self._prober.analytical[index]) * self._family.scaling.at(index)
             top = np.argsort(-size, kind="stable")[:_LARGEST]
             best = sorted(best + [(-float(size[k]), int(index[k])) for k in top])[:_LARGEST]
@@ -254,9 +255,10 @@ class Locator:
         return sample.kind in (Kind.WRONG, Kind.TINY)
 
     def _explains(self, pattern: Pattern, block: Block) -> bool:
-        position = np.arange(block.size)
         magnitude = np.zeros(self._prober.point.size)
-        magnitude[block.slice] = np.where(pattern.holds(position), 0.0, self._family.scaling.at(position + block.start))
+        for start in range(block.start, block.stop, _PIECE):  # beside it no array of the size of x is made
+            index = np.arange(start, min(start + _PIECE, block.stop))
+            magnitude[index] = np.where(pattern.holds(index - block.start), 0.0, self._family.scaling.at(index))
         meter = self._meter(_PURPOSES["complement"])
         keys = [key_of(self._seed, _PURPOSES["complement"], k) for k in (1, 2)]
         rest = meter.complement(self._family.scaling.restricted_to(magnitude), keys, (block.start, block.stop))

@@ -163,6 +163,7 @@ class Prober:
         value, _ = self.objective.value(row)
         row[i] = self.point.flat[i]
         self._count(1)
+        self._require_unwritten(row, self.point.flat)  # before it is restored, and the trace lost
         return float(value)
 
     def value_at(self, flat: Array) -> float:
@@ -172,11 +173,15 @@ class Prober:
         self._count(1)
         return float(value)
 
+    def _require_unwritten(self, row: Array, expected: Array) -> None:
+        if not np.array_equal(row, expected):
+            raise ValueError(self.objective.refusal_to_write("x"))
+
     def require_intact(self) -> None:
         """Raise if f left a trace in its arguments."""
         self._restore()
-        if not all(np.array_equal(row[: self.point.size], self.point.flat) for two in self._points for row in two):
-            raise ValueError(self.objective.refusal_to_write("x"))
+        for row in self._points.reshape(2 * self._lanes, -1):
+            self._require_unwritten(row[: self.point.size], self.point.flat)
         self.objective.require_arguments_intact()
 
     def _require(self, evaluations: int) -> None:

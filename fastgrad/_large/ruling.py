@@ -14,10 +14,17 @@ Ruling = tuple[Verdict, str]
 # A mismatch is confirmed at a third of the step, where noise is three times as large, in the two clearest of K
 # directions, whose weights of a single component are rarely below 1.2; for many errors directions scatter like normal
 # numbers, and the two clearest lie beyond one standard deviation. So an error of so many bars is seen with 99 %
-# probability; docs/directional_rates.md has the shares measured.
-POWER = 4.0
+# probability by 8 directions or more; docs/directional_rates.md has the shares measured. The fewer, the larger is what
+# both of them may miss.
+_BARS, _ENOUGH = 4.0, 8
 _FEW = 4
-_WIDEST = 0.5  # the smallest error seen, from which agreement says nothing
+_WIDEST = 1e-2  # the smallest error of the whole gradient seen, from which agreement says too little
+
+
+def power_of(families: list[Family]) -> float:
+    """The error seen with 99 % probability, in bars of a direction."""
+    drawn = sum(len(f.directions) for f in families)
+    return _BARS * max(1.0, _ENOUGH / drawn)
 
 
 def rule_without_directions(value: float) -> Ruling:
@@ -38,10 +45,11 @@ def rule_on_directions(finding: Finding, families: list[Family], rtol: float) ->
     if finding is Finding.AGREES:
         high = max(f.estimate.high for f in families)
         floor = min(f.estimate.floor for f in families)
-        if not POWER * floor < _WIDEST:
+        smallest = power_of(families) * floor
+        if not smallest < _WIDEST:
             return Verdict.INCONCLUSIVE, (
-                f"{drawn} random directions agree within their error bars, but these are {floor:.1g} of the gradient: "
-                f"the noise of f hides it"
+                f"{drawn} random directions agree within their error bars, but an error of the whole gradient below "
+                f"{smallest:.1g} of it would hide in these, because of the noise of f"
             )
         return Verdict.MATCH, f"{drawn} random directions agree within their error bars; E is at most {high:.1g}"
     if finding is Finding.KINKED:
