@@ -672,6 +672,22 @@ def test_noise_is_that_of_the_scale_along_which_f_is_finite():
 
 
 @nb.njit
+def fine_f(x):
+    """Its derivative differs from 2 x by up to 1, on a scale that no step follows."""
+    return (x * x + 1e-6 * np.sin(1e6 * x)).sum()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_right_components_of_a_fine_structure_are_not_listed_first(seed):
+    x = np.random.default_rng(1000 + seed).normal(size=500)
+    g = 2.0 * x + np.cos(1e6 * x)
+    wrong = np.where(np.arange(500) < 250, 2.0 * g, g)
+    result = check_directional(fine_f, x, wrong, rng=seed, threads=1)
+    assert result.verdict is Verdict.MISMATCH
+    assert all(row.index[0] < 250 for row in result.components[:5])
+
+
+@nb.njit
 def offset_f(x, offset):
     return offset + np.sin(x).sum()
 

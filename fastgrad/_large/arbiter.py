@@ -12,6 +12,11 @@ from fastgrad._large.probes import Prober
 from fastgrad._large.samples import Sample
 
 _MOST_IN_DOUBT = 32  # after one of them was contradicted
+_FINE = 64.0  # roundings: noise above that may be structure
+_QUIET, _NEAR = 0.03, 1e-3  # parts of the noise: what may be left of it close by, and what the difference makes there
+_VISIBLE = 40.0  # roundings, that the difference makes at least
+_AGREES = 0.3  # of the difference
+_FEWEST_SPACINGS = 64.0  # of x in a step
 
 
 class Answer(enum.Enum):
@@ -42,6 +47,8 @@ def arbitrate(
         if k >= most:
             return
         answer = _answer_of(_look(prober, setting, k, sample))
+        if answer is Answer.CONFIRMED and _is_fine_structure(prober, value, sample, noise):
+            answer = Answer.CONTRADICTED
         answers[sample.index] = answer
         if answer is Answer.CONTRADICTED:
             most = _MOST_IN_DOUBT
@@ -63,3 +70,25 @@ def _answer_of(closeup: Closeup) -> Answer:
         return Answer.CONFIRMED
     is_hidden = closeup.verdict is Verdict.INCONCLUSIVE and closeup.flags == Flag.NOISE
     return Answer.UNSEEN if is_hidden else Answer.CONTRADICTED
+
+
+def _is_fine_structure(prober: Prober, value: float, sample: Sample, noise: float) -> bool:
+    """Whether what passed for noise is f itself: quiet close by, where two steps see one slope, and another one.
+
+    With that noise, no step that the closer look may take is small enough to follow it.
+    """
+    rounding = 0.5 * float(np.spacing(abs(value)))
+    if noise <= _FINE * rounding:
+        return False
+    x, difference = float(prober.point.flat[sample.index]), abs(sample.numerical - sample.analytical)
+    spacing = float(np.spacing(np.abs(prober.point.flat[sample.index])))
+    wide = max(_NEAR * noise / difference, _VISIBLE * rounding / difference, _FEWEST_SPACINGS * spacing)
+    slopes = []
+    for step in (wide, 0.5 * wide):
+        above, below = (prober.value_with(sample.index, x + sign * step) for sign in (1.0, -1.0))
+        jump = max(abs(above - value), abs(below - value))
+        if not 0.0 < jump <= _QUIET * noise + abs(sample.numerical) * step:  # a plateau, or noise indeed
+            return False
+        slopes.append((above - below) / (2.0 * step))
+    is_one = abs(slopes[0] - slopes[1]) <= _AGREES * difference
+    return is_one and all(abs(slope - sample.numerical) > _AGREES * difference for slope in slopes)

@@ -65,6 +65,7 @@ class Culprits:
             for i, s in found.samples.items():
                 if s.kind is Kind.WRONG and self.answers.get(i) is Answer.CONTRADICTED:
                     found.samples[i] = replace(s, kind=Kind.UNRESOLVED)
+                    found.density = None  # which rests on samples that are no better
 
 
 class Investigation:
