@@ -11,6 +11,7 @@ import problems
 import pytest
 
 from fastgrad import Verdict
+from fastgrad._large.line import Segment
 from fastgrad._large.quadrature import GAUSS_WEIGHTS, NODES, WEIGHTS, integrate
 from fastgrad.line_integral import check_line_integral
 
@@ -287,3 +288,8 @@ def test_every_call_of_the_gradient_is_counted(factor):
     result = check_line_integral(problems.sphere_f, np.linspace(0.5, 1.0, 50), gradient)
     assert result.passed == (factor == 1.0)
     assert result.gradient_evaluations == len(calls)
+
+
+def test_a_relative_error_without_a_size_is_infinite_without_a_warning():
+    segment = Segment(1.0, 1, np.float64(1e10), np.float64(0.0), np.float64(1.0), np.float64(0.0), np.float64(0.0))
+    assert segment.relative == np.inf and segment.resolution > 0.0

@@ -62,12 +62,12 @@ class Segment:
     @property
     def relative(self) -> float:
         """|difference - integral| relative to the size of the integral."""
-        return abs(self.difference - self.integral) / max(self.size, _TINY)
+        return float(abs(self.difference - self.integral)) / max(float(self.size), _TINY)  # infinite, without a warning
 
     @property
     def resolution(self) -> float:
         """The smallest relative error that it shows."""
-        return (self.noise + self.quadrature) / max(self.size, _TINY)
+        return float(self.noise + self.quadrature) / max(float(self.size), _TINY)
 
     @property
     def differs(self) -> bool:
