@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from fastgrad._judge.refine import Closeup, hold_all, look_closely
 from fastgrad._judge.verdict import (
     INCONCLUSIVE,
     MATCH,
+    MISMATCH,
     NOISE_WIDTH,
     ROUNDING,
     Flag,
@@ -25,11 +26,12 @@ from fastgrad._judge.verdict import (
     Verdict,
     make_setting,
     with_noise,
+    with_sizes_of,
 )
 from fastgrad._noise_tables import NoiseTables, require_seen
 from fastgrad._schedule import Evaluator
 
-_CHUNK = 64  # components looked at together
+_CHUNK, _CHUNK_UNDER_LIMITS = 64, 8  # components looked at together; what a limit cuts off in the middle is lost
 _ENOUGH_MISMATCHES = 128  # confirmed; the rest that differ are then reported unconfirmed
 _EXTRA_PER_COMPONENT, _EXTRA = 6, 2000  # evaluations that closer looks may take, beyond 2 n
 
@@ -71,6 +73,7 @@ class Assessor:
         )
         self.result = nothing_known(self.setting.scale, finite, rtol)
         self.known: dict[int, dict[float, float]] = {}
+        self.looked_up = 0  # values that closer looks asked for, evaluated now or recalled from a checkpoint
 
     def judge_differences(self, first: FirstDifferences) -> Assessment:
         """Judge first differences of all coordinates, taken at steps that somebody else chose."""
@@ -84,9 +87,10 @@ class Assessor:
                 return self._finish(first)
         self._settle_noise()
         if quick is None or quick.largest > self.setting.noise.largest:
-            undecided = index  # residuals that the noise does not explain excuse nothing
+            undecided, quick = index, None  # residuals that the noise does not explain excuse nothing
         undecided = self._accept_flat(self._judge_plain(undecided, first), first)
-        self._look_closely(undecided, 1.0, automatic=False)
+        self._look_closely(self._take_another(undecided, first), 1.0, automatic=False)
+        self._weigh_again(first, quick)
         return self._finish(first)
 
     def judge_piecewise(self, pieces: Iterable[Index], steps: Floats | None) -> tuple[Assessment, FirstDifferences]:
@@ -102,6 +106,7 @@ class Assessor:
                 suited, undecided = self._try_again(undecided, part, first, is_sample=number == 0)
                 multiplier = suited if number == 0 else multiplier
             self._look_closely(self._accept_flat(undecided, first), multiplier, automatic=steps is None)
+        self._weigh_again(first, None)
         return self._finish(first), first
 
     def _take(self, part: Index, first: FirstDifferences, steps: Floats) -> Index:
@@ -132,6 +137,39 @@ class Assessor:
         widened = factor[(factor > 1.0) & ~np.isin(again, still)]
         multiplier = float(np.median(widened)) if 2 * widened.size > index.size else advice.multiplier
         return multiplier, np.concatenate([still, undecided[~np.isin(undecided, again)]])
+
+    def _take_another(self, undecided: Index, first: FirstDifferences) -> Index:
+        """Take one more difference, at automatic steps, where many components are lost in the noise of the first.
+
+        In a sum of many terms the noise of a common step reaches the tolerance for all components at once, and a closer
+        look at each costs twice as much. Where the first difference says more than noise, it is worth that.
+        """
+        if undecided.size <= _CHUNK:
+            return undecided
+        noise = NOISE_WIDTH * self.setting.sigma(undecided, first.step[undecided]) / first.step[undecided]
+        difference = np.abs(first.quotient[undecided] * self.unit - self.setting.analytical[undecided])
+        lost = undecided[difference <= noise]
+        self._take(lost, no_differences(self.setting.x.size), self._automatic_steps(lost, 1.0))
+        still: Index = undecided[self.result.verdict[undecided] != MATCH]
+        return still
+
+    def _weigh_again(self, first: FirstDifferences, quick: NoiseModel | None) -> None:
+        """Judge those anew that were accepted as small next to components which turned out to be wrong by far.
+
+        The noise of first differences that accepted some of them, `quick`, may do so again.
+        """
+        result, old = self.result, self.setting
+        small = np.flatnonzero((result.verdict == MATCH) & ((result.flags & Flag.ABSOLUTE) != 0) & first.seen)
+        wrong = (result.verdict == MISMATCH) & np.isfinite(result.estimate)
+        setting = with_sizes_of(old, np.where(wrong, result.estimate, old.analytical))
+        shrinks = setting.mean_product < old.mean_product / 2 or setting.largest_gradient < old.largest_gradient / 10
+        if small.size and shrinks:
+            if quick is not None:
+                self.setting = with_noise(setting, quick, setting.grid)
+                small = self._judge_plain(small, first)
+            self.setting = setting
+            self._look_closely(self._judge_plain(small, first), 1.0, automatic=False)
+            self._weigh_again(first, quick)
 
     def give_up(self) -> Assessment:
         """Nothing can be judged (f(x) is not finite); only a gradient that is not finite is wrong by itself."""
@@ -215,23 +253,23 @@ class Assessor:
     def _look_closely(self, undecided: Index, multiplier: float, *, automatic: bool) -> None:
         """Refine chunk by chunk; if the steps are not automatic yet, from automatic ones that learn as they go."""
         confirmed, ratios = 0, []
-        allowed = self.evaluator.evaluations + _EXTRA_PER_COMPONENT * self.setting.x.size + _EXTRA
-        for start in range(0, undecided.size, _CHUNK):
-            part = undecided[start : start + _CHUNK]
-            if confirmed >= _ENOUGH_MISMATCHES or self.evaluator.evaluations > allowed:
-                self.result.flags[undecided[start:]] |= int(Flag.UNCONFIRMED)
-                break
+        allowed = self.looked_up + _EXTRA_PER_COMPONENT * self.setting.x.size + _EXTRA
+        chunk = _CHUNK_UNDER_LIMITS if self.evaluator.budget.has_limits else _CHUNK
+        self.result.flags[undecided] |= int(Flag.UNCONFIRMED)  # until it is recorded what a closer look saw
+        for start in range(0, undecided.size, chunk):
+            if confirmed >= _ENOUGH_MISMATCHES or self.looked_up > allowed:
+                return
+            part = undecided[start : start + chunk]
             steps = self.result.step[part] if automatic else self._starting_steps(part, multiplier)
+            begun = dict(zip(part.tolist(), steps.tolist(), strict=True))
             try:
-                conversations = self._converse(part, steps)
+                for i, seen in self._converse(begun):
+                    self.result.record(i, seen, self.unit)
+                    confirmed += seen.verdict is Verdict.MISMATCH
+                    if seen.verdict is Verdict.MATCH:
+                        ratios.append(multiplier * seen.step / begun[i])
             except BudgetSpent:
-                self.result.flags[undecided[start:]] |= int(Flag.UNCONFIRMED)
-                break
-            for i, step, seen in conversations:
-                self.result.record(i, seen, self.unit)
-                confirmed += seen.verdict is Verdict.MISMATCH
-                if seen.verdict is Verdict.MATCH:
-                    ratios.append(multiplier * seen.step / step)
+                return
             if not automatic and len(ratios) > (start + part.size) / 2:
                 multiplier = float(np.median(ratios))
 
@@ -239,19 +277,19 @@ class Assessor:
         wanted = self.setting.automatic_step(part, multiplier)
         return generic_steps(self.setting.x[part], wanted, part, 1, self.setting.grid)
 
-    def _converse(self, part: Index, steps: Floats) -> list[tuple[int, float, Closeup]]:
-        """Hold one conversation per component."""
+    def _converse(self, steps: dict[int, float]) -> Iterator[tuple[int, Closeup]]:
+        """Hold one conversation per component, beginning at its step."""
         talks = {
             i: look_closely(self.setting, i, step, self.known.pop(i, {}), limits(self.bounds, i))
-            for i, step in zip(part.tolist(), steps.tolist(), strict=True)
+            for i, step in steps.items()
         }
-        finished = hold_all(talks, self._answer)
-        return [(i, step, finished[i]) for i, step in zip(part.tolist(), steps.tolist(), strict=True)]
+        return hold_all(talks, self._answer)
 
     def _answer(self, questions: dict[int, list[float]]) -> dict[int, list[float]]:
         index = np.array([i for i, points in questions.items() for _ in points], dtype=np.int64)
         coordinate = np.array([p for points in questions.values() for p in points])
         values, status = self.evaluator.displaced(index, coordinate)
+        self.looked_up += index.size
         require_seen(status)
         for k in np.flatnonzero(status):
             self.result.failed.setdefault(int(index[k]), float(coordinate[k]))

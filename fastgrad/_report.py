@@ -233,7 +233,7 @@ def norm_lines(result: Any) -> list[str]:
         (("mean |difference|", result.mean_absolute), ("||numerical||", norms.numerical)),
     ]
     lines = [f"{a:<18} {u:<14.6g}   {b:<15} {v:.6g}" for (a, u), (b, v) in pairs]
-    if result.verdict is not Verdict.MISMATCH and result.relative_error > result.rtol:
+    if result.verdict is Verdict.MATCH and result.relative_error > result.rtol:
         note = "These are of differences at the given step, spoilt here by noise or curvature; the verdict is not."
         lines += textwrap.wrap(note, WIDTH)
     return lines

@@ -70,8 +70,8 @@ def check_hessian(
     Notes
     -----
     Evaluations of the gradient: as `check_jacobian`, 2 n + 2 when all is well. Symmetry costs none. It counts as
-    broken where two entries differ by more than 1000 roundings of themselves, and of the largest term of the
-    quadratic form: an asymmetric Hessian is a mismatch even if each entry is within the tolerance.
+    broken where two entries differ by more than a hundredth of the tolerance and 1000 roundings of the largest term
+    of the quadratic form: an asymmetric Hessian is a mismatch even if each entry is within the tolerance.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def _require_gradient(check: DenseCheck, point: Point) -> None:
 
 
 def _with_symmetry(result: JacobianCheck, check: DenseCheck, columns: Layout) -> HessianCheck:
-    found = asymmetry(result.analytical_jacobian, check.column_scale)
+    found = asymmetry(result.analytical_jacobian, check.column_scale, result.rtol)
     values = {**result.__dict__, "asymmetry": found}
     if found is not None:
         text = _sentence(found, result)

@@ -32,7 +32,7 @@ def shows_mismatch(setting: Setting, i: int, levels: list[Level]) -> bool:
     shown = {}
     for level in levels:
         difference = abs(level.estimate - setting.analytical[i])
-        trusted = setting.is_near(i, level.step) and (kinked or is_quiet(level, difference))
+        trusted = setting.is_within(i, level.step) and (kinked or is_quiet(level, difference))
         if trusted and difference > level.bar + setting.tolerance(i, level.estimate):
             shown[level.step] = difference / level.bar if level.bar > 0.0 else math.inf
     return any(

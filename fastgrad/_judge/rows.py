@@ -137,6 +137,7 @@ class RowSetting:
         analytical = self.given[entry] * self.unit[row]
         one_each = Setting(
             x=self.x[column],
+            extent=np.abs(self.x[column]),
             analytical=analytical,
             scale=scales(self.x[column], analytical, self.value[row], self.typical),
             typical=self.typical,
@@ -157,6 +158,7 @@ class RowSetting:
         i, one = int(self.entries.rows(index)[0]), self.of(index)
         return EntrySetting(
             x=one.x,
+            extent=one.extent,
             analytical=one.analytical,
             scale=one.scale,
             typical=self.typical,

@@ -24,6 +24,7 @@ _SMALLEST_PART = 1e-6  # of the largest x_i g_i: components below are looked at 
 # Relative to its scale, a first step is not made wider than this for the sake of precision that nobody asked for:
 # ordinary curvature would pass for a kink there.
 _WIDEST_BALANCE = 1e-5
+_NEXT_TO_NOTHING = 2.0**-40  # of a typical |x_i|: what is left of zero by rounding, as in sin(pi)
 _ROOM_IN_TOLERANCE = 3.5  # noise bars at the first step that fit into the tolerance
 
 
@@ -53,7 +54,7 @@ class Flag(enum.IntFlag):
     STATIONARY = 64  # both values vanish within the bar
     CONSTANT = 128  # f does not depend on this coordinate
     STAIRCASE = 256  # f is flat at small scale and steps at a larger one
-    UNCONFIRMED = 512  # differs, but was not looked at closely because enough mismatches were confirmed
+    UNCONFIRMED = 512  # left open by first differences, and not looked at closely: enough was seen, or spent
     NO_ROOM = 2048  # the bounds leave no room for a step
     PLAIN = 1024  # agreed at the first step; the bar is that of agreement, not of truncation
 
@@ -63,6 +64,7 @@ class Setting:
     """What all components of one check share. Values of f and derivatives are in units that avoid overflow."""
 
     x: Floats
+    extent: Floats  # |x_i|, or zero if it is next to nothing
     analytical: Floats  # finite; zero where the given one is not
     scale: Floats  # s_i, the distance over which coordinate i varies
     typical: float  # median of the scales
@@ -107,6 +109,10 @@ class Setting:
 
         Far away saturated terms are flat, so a small difference there speaks neither for nor against a gradient.
         """
+        return (step <= self.extent[i]) | (self.extent[i] == 0.0)
+
+    def is_within(self, i: Any, step: Any) -> Any:
+        """The same for an accusation: what is next to nothing may still have units of its own, as in x log x."""
         magnitude = np.abs(self.x[i])
         return (step <= magnitude) | (magnitude == 0.0)
 
@@ -168,22 +174,41 @@ def make_setting(
     noise: NoiseModel,
     grid: Any,
 ) -> Setting:
-    """Scales and sizes of a problem; the noise can be replaced later."""
-    magnitude = np.abs(x)
-    moving = magnitude[magnitude > 0.0]
+    """Scales and sizes of a problem; the noise can be replaced later.
+
+    A coordinate that is tiny beside the others has units of its own, unless a step of its own size would, by the
+    claimed gradient, be lost in the rounding of f: it then counts as zero.
+    """
+    moving = np.abs(x[x != 0.0])
     typical = float(np.median(moving)) if moving.size else 1.0
-    scale = np.where(magnitude > 0.0, magnitude, typical)
+    extent = np.abs(x)
+    with np.errstate(all="ignore"):
+        is_lost = NOISE_WIDTH * ROUNDING * abs(value) > rtol * np.abs(analytical) * extent
+    extent[is_lost & (analytical != 0.0) & (extent <= _NEXT_TO_NOTHING * typical)] = 0.0
+    scale = np.where(extent > 0.0, extent, typical)
     if value != 0.0:
-        at_zero = np.flatnonzero((magnitude == 0.0) & (analytical != 0.0))
+        at_zero = np.flatnonzero((extent == 0.0) & (analytical != 0.0))
         scale[at_zero] = np.minimum(typical, abs(value) / np.abs(analytical[at_zero]))
     scale = np.maximum(scale, SMALLEST_SCALE)
-    product = np.abs(analytical) * scale
+    return Setting(
+        x, extent, analytical, scale, typical, value, rtol, precision, noise, np.dtype(grid), *_sizes(analytical, scale)
+    )
+
+
+def _sizes(gradient: Floats, scale: Floats) -> tuple[float, float, float]:
+    """Largest |g_i| s_i, their root mean square, and the largest |g_i|."""
+    product = np.abs(gradient) * scale
     largest = float(product.max())
     mean = largest * float(np.sqrt(np.mean((product / largest) ** 2))) if largest > 0.0 else 0.0
-    return Setting(
-        x, analytical, scale, typical, value, rtol, precision, noise, np.dtype(grid), largest, mean,
-        float(np.abs(analytical).max()),
-    )  # fmt: skip
+    return largest, mean, float(np.abs(gradient).max())
+
+
+def with_sizes_of(setting: Setting, gradient: Floats) -> Setting:
+    """The same problem, in which what is small next to others is told by this gradient."""
+    largest_product, mean_product, largest_gradient = _sizes(gradient, setting.scale)
+    return replace(
+        setting, largest_product=largest_product, mean_product=mean_product, largest_gradient=largest_gradient
+    )
 
 
 def with_noise(setting: Setting, noise: NoiseModel, grid: Any) -> Setting:
@@ -300,4 +325,11 @@ def _some_level_agrees(setting: Setting, i: int, ordered: list[Level], differenc
         return False
     reach = setting.noise.spacing_of_largest * setting.scale[i] * _LARGE_SCALE
     wide = [level for level in ordered if level.step >= reach]
-    return bool(wide) and all(agrees(level) for level in wide)
+    return bool(wide) and all(agrees(level) and not _excludes_by_itself(setting, i, level) for level in wide)
+
+
+def _excludes_by_itself(setting: Setting, i: int, level: Level) -> bool:
+    """Whether the values of a level alone are far from the claim: noise of other coordinates does not excuse it."""
+    own = level.truncation + level.bend + level.noise_factor * LOCAL_NOISE_WIDTH * level.local_noise / level.step
+    gap = abs(level.estimate - setting.analytical[i])
+    return bool(gap > MISMATCH_BARS * own + setting.tolerance(i, level.estimate))
