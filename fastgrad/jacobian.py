@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._calls import Named
 from fastgrad._inputs import point_array
-from fastgrad._jacobian.check import DenseCheck, make_request, noise_of_rows, prepare_check
+from fastgrad._jacobian.check import DenseCheck, for_groups, make_request, noise_of_rows, prepare_check
 from fastgrad._jacobian.differences import replay_failure
 from fastgrad._jacobian.inputs import given_matrix
 from fastgrad._jacobian.report import JacobianCheck
@@ -136,7 +136,7 @@ def check_jacobian(
     )
     sigma = None if noise is None else noise_of_rows(noise, check.trial.shape)
     if sparsity is not None or is_sparse(given.array):
-        grouped = SparseCheck(check.objective, check.trial, point, request)
+        grouped = SparseCheck(check.objective, check.trial, point, for_groups(request, epsilon, point))
         return grouped.sparse_result(given, sparsity, (names.rows, names.columns), sigma, started)
     return check.result(given, names, sigma, started)
 

@@ -181,12 +181,14 @@ LAYERS = (
             *(
                 "_sparse.coloring",
                 "_sparse.probe",
+                "_sparse.power",
                 "_sparse.outside",
                 "_sparse.alarms",
                 "_sparse.extend",
                 "_sparse.course",
             ),
-            *("_sparse.report", "_sparse.causes", "_sparse.result", "_sparse.check", "_sparse.terms", "_sparse.sums"),
+            *("_sparse.report", "_sparse.causes", "_sparse.result", "_sparse.check"),
+            *("_sparse.alone", "_sparse.terms", "_sparse.sums"),
         ),
         (
             *(

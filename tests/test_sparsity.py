@@ -14,7 +14,8 @@ from problems import example
 from fastgrad import Verdict, check_jacobian, detect_pattern
 from fastgrad._inputs import point_array
 from fastgrad._sparse.pattern import Pattern, entries_of, make_pattern, union
-from fastgrad._sparse.probe import Measured, Probe, remainder, weights
+from fastgrad._sparse.power import blind_rows
+from fastgrad._sparse.probe import Measured, Probe, Remainder, remainder, weights
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
 
@@ -426,9 +427,151 @@ def test_an_entry_of_the_jacobian_outside_the_declared_pattern_is_judged_too():
 def test_a_declared_pattern_that_lacks_entries_of_a_right_jacobian_is_said_to():
     x, jacobian = problem(300)
     result = check_jacobian(F, x, jacobian, args=NOTHING, sparsity=scipy_sparse.tril(jacobian))
-    assert result.verdict is Verdict.MATCH
+    assert result.verdict is Verdict.MISMATCH and (result.verdicts == 1).all()
     assert result.pattern.lacking == 299 and len(result.pattern.missing) == 100
     assert result.pattern.missing[0] == (0, 1) and "lacks (0, 1) and 298 more" in result.reason
+    assert "all 898 entries agree" in result.reason and "nothing shows outside" not in result.reason
+
+
+def test_an_empty_pattern_is_not_confirmed_by_a_right_jacobian():
+    x, jacobian = problem(40)
+    result = check_jacobian(F, x, jacobian, args=NOTHING, sparsity=scipy_sparse.csr_array((40, 40)))
+    assert result.verdict is Verdict.MISMATCH and result.pattern.lacking == 118
+
+
+def test_entries_that_are_zero_do_not_make_a_pattern_wrong():
+    """(1, 0) is zero: the Jacobian lists it, the sparsity does not."""
+    x = np.array([1.0, 3.0, 2.0])
+    jacobian = scipy_sparse.csc_array(([2.0, 0.0, 6.0, 4.0], ([0, 1, 1, 2], [0, 0, 1, 2])), shape=(3, 3))
+    result = check_jacobian(squares, x, jacobian, sparsity=scipy_sparse.eye_array(3))
+    assert result.verdict is Verdict.MATCH, result.reason
+    assert result.pattern.lacking == 0
+
+
+@numba.njit
+def squares(x):
+    return x**2
+
+
+# --- x in small units ---------------------------------------------------------------------------------------------
+
+
+@numba.njit
+def reactions(c, rate):
+    """Diffusion along a chain, and a reaction with the neighbour to the right."""
+    n = c.size
+    y = np.empty(n)
+    for i in range(n):
+        left = c[i - 1] if i > 0 else c[i]
+        right = c[i + 1] if i + 1 < n else c[i]
+        y[i] = left - 2.0 * c[i] + right - rate * c[i] ** 2 * right
+    return y
+
+
+def reactions_jacobian(c, rate):
+    matrix = scipy_sparse.diags_array([np.ones(c.size - 1), np.full(c.size, -2.0)], offsets=[-1, 0]).tolil()
+    matrix[0, 0] += 1.0
+    for i in range(c.size - 1):
+        matrix[i, i] -= 2.0 * rate * c[i] * c[i + 1]
+        matrix[i, i + 1] = 1.0 - rate * c[i] ** 2
+    matrix[-1, -1] += 1.0 - 3.0 * rate * c[-1] ** 2
+    return matrix.tocsr()
+
+
+def chain_in(unit, seed):
+    rng = np.random.default_rng(seed)
+    c, rate = unit * rng.uniform(0.5, 1.5, 30), 1.0 / unit**2
+    i = int(rng.integers(1, 29))
+    jacobian = reactions_jacobian(c, rate)
+    lacking = jacobian.tolil()
+    lacking[i, i + 1] = 0.0
+    return c, (rate,), jacobian, lacking.tocsr(), (i, i + 1)
+
+
+@pytest.mark.parametrize("unit", [1e3, 1.0, 1e-6, 1e-7, 1e-8, 1e-12])
+def test_steps_follow_the_size_of_x_so_that_probes_see_as_much_in_any_unit(unit):
+    for seed in range(4):
+        c, args, jacobian, lacking, place = chain_in(unit, seed)
+        right = check_jacobian(reactions, c, jacobian, args=args)
+        assert right.verdict is Verdict.MATCH, right.reason
+        assert right.evaluations == 12
+        wrong = check_jacobian(reactions, c, lacking, args=args)
+        assert wrong.verdict is Verdict.MISMATCH
+        outside = np.flatnonzero(wrong.outside)
+        assert [(wrong.rows[e], wrong.columns[e]) for e in outside] == [place]
+
+
+@pytest.mark.parametrize("unit", [1e-6, 3e-7, 1e-7, 1e-8])
+def test_at_a_step_that_leaves_the_probes_blind_nothing_is_cleared(unit):
+    for seed in range(8):
+        c, args, jacobian, lacking, _ = chain_in(unit, seed)
+        assert check_jacobian(reactions, c, jacobian, 1e-7, args=args).verdict is not Verdict.MISMATCH
+        result = check_jacobian(reactions, c, lacking, 1e-7, args=args)
+        assert result.verdict is not Verdict.MATCH, (unit, seed)
+        if result.pattern.blind and result.verdict is Verdict.INCONCLUSIVE and not result.pattern.unexplained:
+            assert f"could not be verified in {result.pattern.blind} rows" in result.reason
+            assert "pass a smaller epsilon" in result.reason
+
+
+@numba.njit
+def of_all_sizes(x):
+    """Stationary at 0 and at 1, constant, tiny, huge, cancelling, with an offset, and zero."""
+    return np.array(
+        [
+            x[0] ** 2,
+            (x[1] - 1.0) ** 2,
+            7.0,
+            1e-200 * x[2],
+            1e200 * x[3] ** 2,
+            x[2] - x[3],
+            1e6 + x[4] + 0.5 * x[3],
+            0.0 * x[1],
+        ]
+    )
+
+
+def test_rows_of_zeros_and_of_tiny_entries_are_verified_by_their_own_measure():
+    x = np.array([0.0, 1.0, 2.0, 2.0, 3.0])
+    jacobian = np.zeros((8, 5))
+    jacobian[[3, 4, 5, 5, 6, 6], [2, 3, 2, 3, 4, 3]] = [1e-200, 4e200, 1.0, -1.0, 1.0, 0.5]
+    rows = np.array([0, 1, 3, 4, 5, 5, 6, 6, 7])
+    columns = np.array([0, 1, 2, 3, 2, 3, 4, 3, 1])
+    result = check_jacobian(of_all_sizes, x, jacobian, sparsity=(rows, columns))
+    assert result.pattern.blind == 0 and result.pattern.held
+    assert result.verdict is not Verdict.MISMATCH  # stationary entries have no size to be compared with
+
+
+@numba.njit
+def nearly_constant(x):
+    return np.array([5.0 + 1e-12 * x[0] + 1e-12 * x[1], 4.0 * x[1]])
+
+
+def test_an_entry_in_the_rounding_of_its_row_is_no_proof_that_there_is_no_other():
+    x, right = np.array([1.0, 2.0]), np.array([[1e-12, 1e-12], [0.0, 4.0]])
+    lacking = np.array([[1e-12, 0.0], [0.0, 4.0]])
+    for jacobian, expected in ((right, Verdict.MATCH), (lacking, Verdict.MISMATCH)):
+        result = check_jacobian(nearly_constant, x, scipy_sparse.csc_array(jacobian))
+        assert result.verdict is Verdict.INCONCLUSIVE and result.pattern.blind == 1
+        assert "could not be verified in F[0]: its noise would hide an entry outside; pass a larger" in result.reason
+        assert check_jacobian(nearly_constant, x, scipy_sparse.csc_array(jacobian), 100.0).verdict is expected
+
+
+def _blind(bars, size, value=0.0, bend=0.0):
+    """Of one row with two entries, moved by 2e-7 in all, at coordinates of size 1."""
+    pattern = Pattern((1, 2), np.zeros(2, np.int64), np.arange(2))
+    found = Measured(np.array(size), np.full(2, 2e-7), np.full(2, bend))
+    left = [Remainder(np.zeros(1), np.array([bar]), np.zeros(1)) for bar in bars]
+    return bool(blind_rows(pattern, found, np.array(size), np.array([value]), left, np.full(2, 1e-7))[0])
+
+
+def test_a_row_is_blind_where_its_largest_entry_might_be_missed():
+    assert not _blind((1e-9, 1e-9), [1.0, 1e-3])  # r = 200 each: missed with 2.5e-5
+    assert _blind((1e-8, 1e-8), [1.0, 1e-3])
+    assert not _blind((1e-8, 1e-11), [1.0, 1e-3])  # one keen probe is enough
+    assert _blind((np.nan, 1e-9), [1.0, 1e-3]) and not _blind((np.nan, 1e-11), [1.0, 1e-3])
+    assert not _blind((1e-9, 1e-9), [0.0, 0.0], value=1.0) and _blind((1e-9, 1e-9), [0.0, 0.0], value=1e-3)
+    assert not _blind((2e-14, 2e-14), [0.0, 0.0], bend=1e-14)  # what a curvature of 1 makes of the slope at 0
+    assert not _blind((0.0, 0.0), [0.0, 0.0])
 
 
 # --- what the probes claim ----------------------------------------------------------------------------------------

@@ -227,6 +227,7 @@ def _cause(law: Fit, evidence: Evidence, block: Block, place: Place) -> Cause:
         "{has}": "have" if place.plural else "has",
         "{is}": "are" if place.plural else "is",
         "{whole}": block.title,
+        "{f}": block.function,
     }
     text = law.sentence
     for gap, word in words.items():

@@ -89,7 +89,8 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Fit:
-    """A law that passed; its sentence has gaps: {who} {has} {is} for the entries, {whole} for the stretch."""
+    """A law that passed; its sentence has gaps: {who} {has} {is} for the entries, {whole} for the stretch, {f} for
+    what was differentiated."""
 
     kind: str
     sentence: str

@@ -41,6 +41,11 @@ class Block:
         """What it is called as a whole."""
         return f"block {self.name}" if self.name else "the gradient"
 
+    @property
+    def function(self) -> str:
+        """What the derivatives are of."""
+        return "f"
+
     def number(self, entry: int) -> str:
         """What an entry is called, counted from the start."""
         return str(entry)

@@ -14,6 +14,7 @@ from fastgrad._causes.places import Block
 from fastgrad._judge.verdict import MISMATCH, NOISE_WIDTH, Flag
 
 _MOST_LINES = 3  # wrong rows or columns that are explained one by one
+_DIFFERENTIATED = {"Jacobian": "F", "Hessian": "the gradient"}
 _MOST_ENTRIES = 1 << 22  # of a matrix that is searched for causes: sorting more takes seconds
 
 
@@ -22,6 +23,10 @@ class Matrix(Block):
     """A Jacobian or Hessian as a whole; its entries are counted by row and column."""
 
     kind: str = "Jacobian"
+
+    @property
+    def function(self) -> str:
+        return _DIFFERENTIATED[self.kind]
 
     @property
     def title(self) -> str:
@@ -36,6 +41,11 @@ class Line(Block):
     """One row or column of the matrix."""
 
     line: str = ""
+    kind: str = "Jacobian"
+
+    @property
+    def function(self) -> str:
+        return _DIFFERENTIATED[self.kind]
 
     @property
     def title(self) -> str:
@@ -68,7 +78,7 @@ def find_causes(dense: Dense) -> tuple[Cause, ...]:
     missing, evidence = _missing_lines(evidence, dense)
     causes = explain(evidence, [region], broken)
     lawful = [cause for cause in causes if cause.kind != "place"]
-    return (*missing, *(lawful or _line_by_line(evidence, dense.shape) or causes))
+    return (*missing, *(lawful or _line_by_line(evidence, dense) or causes))
 
 
 def _missing_lines(evidence: Evidence, dense: Dense) -> tuple[tuple[Cause, ...], Evidence]:
@@ -109,21 +119,22 @@ def _evidence(dense: Dense, wrong: NDArray[np.bool_]) -> Evidence:
         )
 
 
-def _line_by_line(evidence: Evidence, shape: tuple[int, int]) -> tuple[Cause, ...]:
+def _line_by_line(evidence: Evidence, dense: Dense) -> tuple[Cause, ...]:
     """Laws of single rows, or of single columns, if few of them are wrong."""
-    wrong = evidence.wrong.reshape(shape)
-    index = np.arange(wrong.size).reshape(shape)
+    wrong = evidence.wrong.reshape(dense.shape)
+    index = np.arange(wrong.size).reshape(dense.shape)
     for lines, rows, what in ((index, wrong.any(axis=1), "row"), (index.T, wrong.any(axis=0), "column")):
         touched = np.flatnonzero(rows)
         if 0 < touched.size <= _MOST_LINES:
-            causes = [_of_line(_picked(evidence, lines[k]), f"{what} {k}") for k in touched.tolist()]
+            causes = [of_line(_picked(evidence, lines[k]), f"{what} {k}", dense.kind) for k in touched.tolist()]
             if all(causes):
                 return tuple(cause for found in causes for cause in found)
     return ()
 
 
-def _of_line(evidence: Evidence, line: str) -> tuple[Cause, ...]:
-    region = Line("", 0, evidence.x.shape, line)
+def of_line(evidence: Evidence, line: str, kind: str = "Jacobian") -> tuple[Cause, ...]:
+    """The laws of one row or column, in words that name it."""
+    region = Line("", 0, evidence.x.shape, line, kind)
     found = explain(evidence, [region], np.zeros_like(evidence.wrong))
     return tuple(replace(cause, block=line, sentence=f"in {line}, {cause.sentence}") for cause in found)
 

@@ -33,6 +33,9 @@ class PatternCheck:
         Those of them in which more is outside than was found.
     unknown : int
         Rows that could not be probed, because F is not finite nearby.
+    blind : int
+        Rows in which noise or curvature is so large that the probes might have missed, with a probability of more than
+        1e-4, an entry that moves the row as much as its largest entry does, each by its step.
     visible : ndarray of float64, shape (m,)
         Size of an entry that is as large as the bar of its row, in units of F over x at the median step. An entry of
         r times this size outside the pattern is missed with a probability of r^-probes at most, likewise several in
@@ -49,9 +52,15 @@ class PatternCheck:
     suspicious: int
     unexplained: int
     unknown: int
+    blind: int
     visible: NDArray[np.float64]
     lacking: int
     missing: tuple[tuple[int, int], ...]
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing shows outside the pattern in any row, and would have if there were something."""
+        return not (self.unexplained or self.unknown or self.blind)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists."""
