@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastgrad._along.directions import plan_draws
 from fastgrad._calls import Named
 from fastgrad._options import number_of_draws, switch
 from fastgrad._products.inputs import product_of
@@ -49,7 +50,8 @@ def check_vjp(
     args : tuple, optional
         Extra arguments of F, vjp and jvp.
     pairs : int, optional
-        Random pairs (v, w). Each output weighs in w by how much it changes along v.
+        Random pairs (v, w). v moves components as the directions of `check_jvp` do, which adds some where the sizes of
+        x spread; each output weighs in w by how much it changes along v.
     out_shape : tuple of int, optional
         The shape of what F fills, if it fills an argument.
     localise : bool, optional
@@ -57,7 +59,7 @@ def check_vjp(
     rtol : float, optional
         Error of <J^T w, v> relative to its terms that does not matter; default 1e-5 (1e-3 for a float32 x).
     rng : int or numpy.random.Generator, optional
-        Seed of the pairs.
+        Seed of the pairs. Default 0: the same pairs at every call.
     threads : int, optional
         Default all that Numba would use. No result depends on it.
 
@@ -99,8 +101,8 @@ def check_vjp(
     adjoint = product_of(vjp, "vjp", session.given, args, outside, inside)
     tangent = None if jvp is None else product_of(jvp, "jvp", session.given, args, inside, outside)
     test = AdjointTest(session, adjoint, tangent)
-    for k in range(count):
-        test.add(k)
+    for draw in plan_draws(session.point, count):
+        test.add(draw)
     if is_wanted:
         test.locate()
     return test.result()

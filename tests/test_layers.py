@@ -210,8 +210,8 @@ LAYERS = (
     Layer(
         "products",
         (
-            *("_products.inputs", "_products.tangent", "_products.adjoint", "_products.report", "_products.assemble"),
-            *("_products.session", "_products.blame", "_products.pairs"),
+            *("_products.inputs", "_products.still", "_products.tangent", "_products.adjoint", "_products.report"),
+            *("_products.assemble", "_products.causes", "_products.session", "_products.blame", "_products.pairs"),
         ),
         (
             *("judge", "causes", "remainders", "gates", "schedule", "probes", "assessment", "slopes", "HTML"),
