@@ -81,11 +81,14 @@ class ComponentJudge:
         return self._checked(assessment, first.raised), None if wanted is None else first
 
     def _checked(self, assessment: Assessment, raised: dict[int, float]) -> Assessment:
-        """Let an exception of f out if nothing could be said about the component where it was raised."""
+        """See that an exception of f gets out if nothing could be said about the component where it was raised."""
         unresolved = {
             i: place for i, place in {**assessment.failed, **raised}.items() if np.isnan(assessment.estimate[i])
         }
-        replay_failure(self._looking.objective, self._looking.point, unresolved)
+        try:
+            replay_failure(self._looking.objective, self._looking.point, unresolved)
+        except Exception as error:  # with what was found elsewhere
+            self._evaluator.budget.fail(error, "an exception of f")
         return assessment
 
 

@@ -1,7 +1,11 @@
 """Pointers to C functions and to their data, as ctypes, cffi, SciPy and Numba hand them out."""
 
 import ctypes
+import functools
+import hashlib
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -174,3 +178,73 @@ def _cffi() -> Any:
 
 def _address_in_cffi(pointer: Any) -> int:
     return int(_cffi().cast("uintptr_t", pointer))
+
+
+# --- what is there, for checkpoints ----------------------------------------------------------------------------
+
+
+class _Place(ctypes.Structure):
+    """What dladdr says of an address."""
+
+    _fields_ = [
+        ("library", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("symbol", ctypes.c_char_p),
+        ("start", ctypes.c_void_p),
+    ]
+
+
+def is_pointer(value: Any) -> bool:
+    """Whether it is an object of C: pickling it is impossible, or would keep an address."""
+    kinds = _CtypesFunction | ctypes._Pointer | ctypes.c_void_p | ctypes.Structure | ctypes.CDLL
+    return isinstance(value, kinds) or _is_cffi(value) or type(value).__name__ == "PyCapsule"
+
+
+def parts_of_pointer(value: Any) -> Iterator[tuple[str, Any]]:
+    """What can be read there, and is the same in another process: nothing behind a pointer of unknown length."""
+    if isinstance(value, ctypes.Structure):
+        for name, kind, *_ in getattr(value, "_fields_", ()):
+            if kind is not ctypes.c_void_p:
+                yield f".{name}", getattr(value, name)
+    elif isinstance(value, ctypes.CDLL):
+        yield ".name", value._name
+    elif isinstance(value, ctypes._Pointer):
+        if value:
+            yield ".contents", value.contents
+    elif _is_cffi(value) and _cffi().typeof(value).kind != "function":
+        yield from _contents_in_cffi(value)
+    elif not isinstance(value, ctypes.c_void_p):
+        yield from _place_of_function(value)
+
+
+def _contents_in_cffi(value: Any) -> Iterator[tuple[str, Any]]:
+    kind = _cffi().typeof(value)
+    if kind.kind in ("pointer", "array") and value != _cffi().NULL and _is_plain_in_cffi(kind.item):
+        yield ".contents", bytes(_cffi().buffer(value))
+
+
+def _is_plain_in_cffi(kind: Any) -> bool:
+    if kind.kind == "struct":
+        return kind.fields is not None and all(_is_plain_in_cffi(field.type) for _, field in kind.fields)
+    return _is_plain_in_cffi(kind.item) if kind.kind == "array" else kind.kind in ("primitive", "enum")
+
+
+def _place_of_function(function: Any) -> Iterator[tuple[str, Any]]:
+    """Contents of its library and where it is in there; of a callback, the Python function."""
+    place, address = _Place(), address_of_function(function)
+    find = getattr(ctypes.CDLL(None), "dladdr", None)
+    if find is not None and find(ctypes.c_void_p(address), ctypes.byref(place)) and place.library:
+        yield ".library", _digest_of_file(Path(place.library.decode()))
+        yield ".offset", address - (place.base or 0)
+    else:
+        yield ".name", getattr(function, "__name__", None)
+        yield ".callback", [inner for inner in (getattr(function, "_objects", None) or {}).values() if callable(inner)]
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # the program itself may be known by a name that is no path
+        return path.name

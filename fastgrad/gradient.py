@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._budget import Progress, make_budget
 from fastgrad._components import ComponentJudge, tried
-from fastgrad._first import Floats, all_differences, make_bounds, replay_failure
+from fastgrad._contents import digest
+from fastgrad._first import all_differences, make_bounds, replay_failure
+from fastgrad._identity import Identity
 from fastgrad._inputs import DEFAULT_RTOL, Point, analytical_gradient, point_array
-from fastgrad._journal import Journal, digest, function_digest
+from fastgrad._journal import Journal, Subject
 from fastgrad._layout import make_layout
 from fastgrad._nested import Nested
-from fastgrad._objective import Objective
+from fastgrad._objective import Objective, Trial
 from fastgrad._options import constants_of, positive_number
 from fastgrad._remote import RemoteEvaluator
 from fastgrad._report import GradientCheck
@@ -99,8 +101,8 @@ def check_gradient(
     progress : bool or callable, optional
         True for a tqdm bar, or a function of (done, total), in evaluations of the first differences.
     checkpoint : path, optional
-        File that keeps every finished slice of the work. A later call with the same f, x, step and args finds it
-        there and goes on; with others it is refused.
+        File that keeps every finished slice of the work. A later call with the same f (code, values it refers to,
+        and f(x)), x, step and args finds it there and goes on; with others it is refused.
     executor : concurrent.futures.Executor, optional
         Evaluates f there, slice by slice, instead of on Numba's threads: a pool of threads (for an f of uneven
         cost), of processes (started by spawn), of Dask (``client.get_executor()``) or MPI.
@@ -116,9 +118,11 @@ def check_gradient(
     TypeError, ValueError
         If an argument cannot be used; the message says what arrived, what is needed and what to do.
     Exception
-        Whatever f raises at x, or near x at every step tried, with a note that names the coordinate.
+        Whatever f raises at x, or near x at every step tried, with a note that names the coordinate; near x, with
+        what was found elsewhere as the attribute ``result``.
     KeyboardInterrupt, OSError
-        On Ctrl-C, or when the checkpoint cannot be written, with what was found so far as the attribute ``result``.
+        On Ctrl-C, or when the checkpoint cannot be written any more, with what was found so far as the attribute
+        ``result``. A file that cannot be opened or begun is an OSError before any difference is taken.
 
     Notes
     -----
@@ -150,9 +154,10 @@ def check_gradient(
     tolerance = DEFAULT_RTOL[point.dtype] if rtol is None else positive_number(rtol, "rtol")
     sigma = None if noise is None else positive_number(noise, "noise")
     given = constants_of(constants)
+    identity = None if checkpoint is None else Identity(f, args)
     objective, trial, seconds = tried(f, point, args)
     analytical = analytical_gradient(analytical_grad, point, args, "analytical_grad")
-    with _opened(checkpoint, objective, point, steps) as journal:
+    with _opened(checkpoint, identity, trial, x=digest(point.flat, point.shape), step=digest(steps)) as journal:
         evaluator = _evaluator(objective, point, threads, executor, seconds=seconds, budget=budget, journal=journal)
         judge = ComponentJudge(evaluator, trial, analytical, limits, tolerance, sigma)
         assessment, first = judge.all_components(steps) if order is None else judge.some_components(order, steps)
@@ -224,16 +229,12 @@ def numerical_gradient(
 
 
 def _opened(
-    checkpoint: str | os.PathLike[str] | None, objective: Objective, point: Point, steps: Floats | None
+    checkpoint: str | os.PathLike[str] | None, identity: Identity | None, trial: Trial, **digests: str
 ) -> contextlib.AbstractContextManager[Journal | None]:
-    if checkpoint is None:
+    if checkpoint is None or identity is None:
         return contextlib.nullcontext()
-    subject = {
-        "x": digest(point.flat, point.shape),
-        "step": digest(steps),
-        "objective": function_digest(objective.f),
-        "args": digest(objective.args),
-    }
+    contents = identity.settled()
+    subject = Subject(**digests, contents=contents, value=trial.value, difference=trial.difference)
     return contextlib.closing(Journal(checkpoint, subject))
 
 

@@ -104,8 +104,11 @@ LAYERS = (
     Layer("metric", ("metric",), ("compiled code", "threads", "gates")),
     Layer(
         "schedule",
-        ("_budget", "_journal", "_selection", "_schedule", "_vector_schedule", "_remote"),
-        ("compiled code", "threads", "values and calls", "gates"),
+        (
+            *("_budget", "_contents", "_identity", "_journal", "_selection", "_schedule", "_vector_schedule"),
+            "_remote",
+        ),
+        ("compiled code", "threads", "values and calls", "foreign functions", "gates"),
     ),
     Layer("patterns", ("_sparse.pattern",), ("compiled code",)),
     Layer("first differences", ("_first",), ("compiled code", "gates", "schedule")),
