@@ -85,6 +85,8 @@ def _missing_lines(evidence: Evidence, dense: Dense) -> tuple[tuple[Cause, ...],
     """Columns and rows that are zero from end to end where they should not be, and the evidence that is left."""
     wrong, zero = evidence.wrong.reshape(dense.shape), evidence.analytical.reshape(dense.shape) == 0.0
     causes, explained = [], np.zeros_like(wrong)
+    # A factor x that is 0 empties a line too.
+    hint = "" if evidence.at_plain_x or np.any(evidence.x == 0) else ": zeroed or never written"
     for axis, what in ((0, "column"), (1, "row")):
         lines = np.flatnonzero(zero.all(axis=axis) & (wrong & ~explained).any(axis=axis))
         if lines.size == zero.shape[1 - axis] or lines.size > _MOST_LINES:  # not a line but all of it
@@ -92,7 +94,7 @@ def _missing_lines(evidence: Evidence, dense: Dense) -> tuple[tuple[Cause, ...],
         for k in lines.tolist():
             here = wrong[:, k] if axis == 0 else wrong[k]
             (explained[:, k] if axis == 0 else explained[k])[:] = True
-            text = f"{what} {k} of the {dense.kind} is exactly zero: zeroed or never written"
+            text = f"{what} {k} of the {dense.kind} is exactly zero{hint}"
             causes.append(Cause("zero", f"{what} {k}", text, int(np.count_nonzero(here))))
     return tuple(causes), evidence.without(explained.reshape(-1))
 
