@@ -97,7 +97,8 @@ def _stop(message: str, code: int) -> int:
 def _sentence(error: Exception) -> str:
     """The message of an exception in one line, with its notes, and with its kind unless fastgrad wrote it."""
     notes = getattr(error, "__notes__", [])
-    message = textwrap.shorten(str(error), _LONGEST_MESSAGE, placeholder=" ... (--debug shows all)")
+    in_options = str(error).replace("args=(...)", "--args FILE.npz")
+    message = textwrap.shorten(in_options, _LONGEST_MESSAGE, placeholder=" ... (--debug shows all)")
     if notes or not isinstance(error, TypeError | ValueError | UnusableInput):
         message = f"{type(error).__name__}: {message}".removesuffix(": ")
     return " ".join([message, *(f"({' '.join(note.split())})" for note in notes)])

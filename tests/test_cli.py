@@ -374,6 +374,14 @@ UNUSABLE = {
         "--args: one.npy holds one bare array",
     ),
     "objects in args": (["check", F, G, "--at", "1", "--args", "objects.npz"], "no Python objects"),
+    "neither a name nor a file of arrays": (
+        ["check", F, "6,8", "--at", "1"],
+        "gradient is '6,8'; need FILE.py:NAME or package.module:NAME, such as model.py:gradient, or a .npy or .npz file.",
+    ),
+    "too few args": (
+        ["check", "model.py:weighted", G, "--at", "1"],
+        "need the two to fit: pass the rest of its arguments with --args FILE.npz.",
+    ),
     "too many args": (
         ["check", F, G, "--at", "1", "--args", "two.npz"],
         "called with x and 2 extra arguments",

@@ -298,5 +298,5 @@ def test_a_missing_matplotlib_is_said(plot, mismatch, monkeypatch):
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r'pip install "fastgrad\[plot\]"'):
+    with pytest.raises(ImportError, match=r"matplotlib, which is missing: pip install matplotlib\.$"):
         plot(mismatch)

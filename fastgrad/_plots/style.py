@@ -52,7 +52,7 @@ def axes(ax: Any, *, width: float = 6.0, height: float = 4.2) -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError('plots need matplotlib, which is missing: pip install "fastgrad[plot]".') from error
+        raise ImportError("plots need matplotlib, which is missing: pip install matplotlib.") from error
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
