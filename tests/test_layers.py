@@ -234,7 +234,7 @@ LAYERS = (
             *("sparsity", "separable"),
         ),
         (
-            *("compiled code", "values and calls", "judge", "causes", "branches", "gates", "steps", "metric"),
+            *("compiled code", "values and calls", "HTML", "judge", "causes", "branches", "gates", "steps", "metric"),
             *("schedule", "first differences", "probes", "assessment"),
             *("report", "result", "sweep report", "directional reports", "course of a directional check"),
             *("remainders", "slopes", "Taylor report", "patterns", "Jacobians", "sparse Jacobians", "products"),
