@@ -77,8 +77,9 @@ def fragment(result: Any) -> str:
     """
     tables = [_table(name, rows) for name, rows in _tables(result)]
     scalars = "".join(f"<tr><td>{_text(name)}</td><td>{_value(value)}</td></tr>" for name, value in _scalars(result))
+    headline = _headline(result) if hasattr(result, "verdict") else ""
     return (
-        f'<div class="fastgrad">{_headline(result) if hasattr(result, "verdict") else ""}{"".join(tables)}<table><tbody>{scalars}</tbody></table>'
+        f'<div class="fastgrad">{headline}{"".join(tables)}<table><tbody>{scalars}</tbody></table>'
         f"<details{'' if tables else ' open'}><summary>Report as text</summary>"
         f"<pre>{_text(result)}</pre></details></div>"
     )

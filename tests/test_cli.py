@@ -376,7 +376,7 @@ UNUSABLE = {
     "objects in args": (["check", F, G, "--at", "1", "--args", "objects.npz"], "no Python objects"),
     "neither a name nor a file of arrays": (
         ["check", F, "6,8", "--at", "1"],
-        "gradient is '6,8'; need FILE.py:NAME or package.module:NAME, such as model.py:gradient, or a .npy or .npz file.",
+        "is '6,8'; need FILE.py:NAME or package.module:NAME, such as model.py:gradient, or a .npy or .npz file.",
     ),
     "too few args": (
         ["check", "model.py:weighted", G, "--at", "1"],

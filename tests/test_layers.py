@@ -253,8 +253,8 @@ LAYERS = (
     Layer(
         "users",
         (
-            *("_plots.style", "_plots.compared", "_plots.error", "_plots.gradient", "_plots.localisation", "_plots.sweep"),
-            *("_plots.taylor", "plotting", "_pictures", "_json", "testing", "_pytest_plugin"),
+            *("_plots.style", "_plots.compared", "_plots.error", "_plots.gradient", "_plots.localisation"),
+            *("_plots.sweep", "_plots.taylor", "plotting", "_pictures", "_json", "testing", "_pytest_plugin"),
             *("_terminal", "_user_files", "_commands.shared", "_commands.directional", "_commands.check"),
             *("_commands.sweep", "_commands.taylor", "_commands.jacobian", "_commands.parser", "cli", "__main__"),
         ),

@@ -158,7 +158,9 @@ def test_no_report_replaces_another_and_all_are_listed(pytester):
     texts = {path: path.read_text() for path in (pytester.path / "reports").glob("*.txt")}
     assert len(texts) == 7
     for value in range(1, 8):
-        (path,) = (path for path, text in texts.items() if f"worst x[1]: analytical -{value}," in " ".join(text.split()))
+        (path,) = (
+            path for path, text in texts.items() if f"worst x[1]: analytical -{value}," in " ".join(text.split())
+        )
         assert path.with_suffix(".json").exists() and path.with_suffix(".html").exists()
         done.stdout.fnmatch_lines([f"reports/{path.name}"])
     assert {path.stem[-2:] for path in texts if "subtests" in path.stem} > {"-2", "-3"}
