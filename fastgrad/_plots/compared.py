@@ -1,5 +1,6 @@
 """What pictures need of a check of a gradient or of a Jacobian: its entries in one row, and which are wrong."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,8 @@ class Compared:
 
 def compared(result: GradientCheck | JacobianCheck) -> Compared:
     """The entries of a check."""
-    wrong = [row for row in result.worst if row.verdict is Verdict.MISMATCH]
+    wrong: list[Any] = [row for row in result.worst if row.verdict is Verdict.MISMATCH]
+    flat: Callable[[Any], Any]
     if isinstance(result, JacobianCheck):
         shape, flat, verdicts = result.verdicts.shape, np.ravel, _VERDICTS[result.verdicts]
         names, given = [f"{row.row}, {row.column}" for row in wrong], result.analytical_jacobian
