@@ -90,7 +90,7 @@ def make_progress(progress: bool | Progress | None) -> Progress | None:
     try:
         from tqdm.auto import tqdm
     except ImportError:
-        raise ImportError('progress=True needs tqdm: pip install "fastgrad[progress]", or pass a function.') from None
+        raise ImportError("progress=True needs tqdm: pip install tqdm, or pass a function.") from None
     bar: Any = tqdm(unit="evaluation", unit_scale=True)
 
     def show(done: int, total: int) -> None:

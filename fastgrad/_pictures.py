@@ -13,6 +13,7 @@ _OF_GRADIENT: tuple[tuple[str, Callable[..., Any]], ...] = (
 )
 _OF_MATRIX: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("Error of each entry, relative to its error bar and tolerance", plotting.plot_error),
+    ("Numerical against analytical entries", plotting.plot_gradient),
 )
 _PICTURES: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
     "GradientCheck": _OF_GRADIENT,

@@ -19,11 +19,16 @@ class UnusableInput(Exception):
     """A request that cannot be carried out; the message is the line that the user reads."""
 
 
-def object_named(target: str, *, role: str) -> Any:
-    """The object that FILE.py:NAME or package.module:NAME stands for; imports its module."""
+def object_named(target: str, *, role: str, otherwise: str = "") -> Any:
+    """The object that FILE.py:NAME or package.module:NAME stands for; imports its module.
+
+    `otherwise` is said if the target is nothing of this kind: what else it could be.
+    """
     place, _, name = target.rpartition(":")
     if not (place and name):
-        raise UnusableInput(f"{role} is {target!r}; need FILE.py:NAME or package.module:NAME, such as model.py:f.")
+        raise UnusableInput(
+            f"{role} is {target!r}; need FILE.py:NAME or package.module:NAME, such as model.py:{role}{otherwise}."
+        )
     module = _module_in(Path(place)) if place.endswith(".py") else _module_named(place)
     try:
         return getattr(module, name)

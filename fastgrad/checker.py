@@ -15,6 +15,7 @@ from fastgrad._calls import call
 from fastgrad._compiled import kernels
 from fastgrad._compiled.repeated import conclude, place
 from fastgrad._first import replay_failure
+from fastgrad._html import in_notebook
 from fastgrad._inputs import Array, Point, gradient_array, point_array, unflatten
 from fastgrad._judge.verdict import Verdict
 from fastgrad._objective import Objective, prepare, try_objective
@@ -33,6 +34,9 @@ class Comparison(NamedTuple):
 
     numerical_grad: NDArray[Any]
     relative_error: float
+
+    def _repr_html_(self) -> str:
+        return in_notebook(self)
 
 
 class GradientMismatch(ValueError):

@@ -101,6 +101,18 @@ def test_a_notebook_shows_verdict_reason_and_report_and_runs_nothing(result):
     assert str(result) in reader.words
 
 
+def test_a_notebook_shows_a_comparison_and_a_pattern_which_have_no_verdict():
+    comparison = fastgrad.GradientChecker(f, like=X)(X, 1.1 * gradient(X))
+    words = Reader(comparison._repr_html_()).words
+    assert "relative error" in words and f"{comparison.relative_error:.6g}" in words
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    given = scipy_sparse.diags_array(gradient(X[:4])).tocsr()
+    pattern = fastgrad.check_jacobian(f_of_parts, X[:4], given).pattern
+    words = Reader(pattern._repr_html_()).words
+    assert {"entries", "4", "groups", "1", "probes"} <= set(words)
+    assert str(pattern) in words
+
+
 def test_a_page_stands_alone_and_escapes_what_it_is_given(result):
     page = page_of(result, f"title {EVIL}", f=f"{EVIL}.py:f")
     reader = Reader(page)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad._json import as_json
+from fastgrad._json import as_json, error_as_json
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -151,6 +151,20 @@ def test_the_schema_refuses_what_it_does_not_describe(change, words):
     document = json.loads(as_json(REPORTS["check match"]()))
     with pytest.raises(jsonschema.ValidationError, match=words):
         STRICT.validate({**document, **change})
+
+
+def test_an_error_follows_the_schema():
+    document = json.loads(error_as_json("x is missing"))
+    STRICT.validate(document)
+    assert (document["schema"], document["error"]) == ("fastgrad.error/1", "x is missing")
+    with pytest.raises(jsonschema.ValidationError, match="'error' is a required property"):
+        STRICT.validate({"schema": "fastgrad.error/1", "version": "1"})
+
+
+def test_every_schema_is_described_under_its_own_name():
+    for schema in SCHEMA["properties"]["schema"]["enum"]:
+        definition = SCHEMA["$defs"][schema.removeprefix("fastgrad.").removesuffix("/1")]
+        assert f'"{schema}"' in definition["properties"]["schema"]["description"]
 
 
 def test_every_field_is_described():

@@ -239,7 +239,7 @@ LAYERS = (
             *("sparsity", "separable"),
         ),
         (
-            *("compiled code", "values and calls", "judge", "causes", "branches", "gates", "steps", "metric"),
+            *("compiled code", "values and calls", "HTML", "judge", "causes", "branches", "gates", "steps", "metric"),
             *("schedule", "first differences", "probes", "assessment"),
             *("report", "result", "sweep report", "directional reports", "course of a directional check"),
             *("remainders", "slopes", "Taylor report", "patterns", "Jacobians", "sparse Jacobians", "products"),
@@ -258,8 +258,8 @@ LAYERS = (
     Layer(
         "users",
         (
-            *("_plots.style", "_plots.error", "_plots.gradient", "_plots.localisation", "_plots.sweep"),
-            *("_plots.taylor", "plotting", "_pictures", "_json", "testing", "_pytest_plugin"),
+            *("_plots.style", "_plots.compared", "_plots.error", "_plots.gradient", "_plots.localisation"),
+            *("_plots.sweep", "_plots.taylor", "plotting", "_pictures", "_json", "testing", "_pytest_plugin"),
             *("_terminal", "_user_files", "_commands.shared", "_commands.directional", "_commands.check"),
             *("_commands.sweep", "_commands.taylor", "_commands.jacobian", "_commands.parser", "cli", "__main__"),
         ),

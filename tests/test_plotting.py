@@ -138,5 +138,5 @@ def test_without_matplotlib_the_message_says_what_to_install(right, monkeypatch)
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r'pip install "fastgrad\[plot\]"'):
+    with pytest.raises(ImportError, match=r"matplotlib, which is missing: pip install matplotlib\.$"):
         plot_sweep(right)

@@ -112,7 +112,9 @@ def problem(options: argparse.Namespace) -> tuple[Any, Any, Any, tuple[Any, ...]
 def _derivative(target: str, role: str) -> Any:
     if target.endswith(".npy"):
         return array_in(target, role=role)
-    return (named_arrays_in if target.endswith(".npz") else object_named)(target, role=role)
+    if target.endswith(".npz"):
+        return named_arrays_in(target, role=role)
+    return object_named(target, role=role, otherwise=", or a .npy or .npz file")
 
 
 # --- files to be written: whether they can is found out before f is evaluated --------------------------------------
@@ -143,7 +145,7 @@ def drawing_to(path: str | None, draw: Callable[..., Any]) -> Callable[[Any], No
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UnusableInput('--plot needs matplotlib, which is missing: pip install "fastgrad[plot]".') from error
+        raise UnusableInput("--plot needs matplotlib, which is missing: pip install matplotlib.") from error
     figure = Figure(figsize=(6.0, 4.2), layout="constrained")
     known = sorted(figure.canvas.get_supported_filetypes())
     if Path(path).suffix.removeprefix(".") not in known:

@@ -18,7 +18,7 @@ from fastgrad.metric import ErrorNorms
 
 
 @dataclass(frozen=True)
-class PatternCheck:
+class PatternCheck(HtmlReport):
     """How a sparsity pattern was used and verified.
 
     Attributes
