@@ -432,6 +432,28 @@ def test_from_beyond_the_size_of_x_nothing_is_accused_or_accepted_as_small():
     assert not shows_mismatch(given, 0, set_bars([level(1e-2, 1.0, 1e-9), level(1e-1, 1.0, 1e-9)]))
 
 
+def test_what_is_small_only_where_f_is_loud_is_not_accepted_as_small():
+    loud = NoiseModel((2.0**-40, 2.0**-20), (1e-16, 1e-3))
+    given = setting([1.0, 1.0], [1e-9, 1.0], noise=loud)
+    limit = float(given.absolute_tolerance(0))
+    assert judge_levels(given, 0, [level(2.0**-30, 0.0, 0.9 * limit)]).verdict is MATCH
+    assert judge_levels(given, 0, [level(2.0**-4, 0.0, 0.9 * limit)]).verdict is INCONCLUSIVE
+
+
+def test_agreement_from_beyond_the_size_of_x_objects_to_no_mismatch():
+    given, best = setting([1e-3], [1.0]), level(1e-4, 2.0, 1e-9)
+    assert judge_levels(given, 0, [best, level(1e-1, 1.0, 0.1)]).verdict is MISMATCH
+    assert judge_levels(given, 0, [best, level(5e-4, 1.0, 0.1)]).verdict is INCONCLUSIVE
+
+
+def test_agreement_within_the_rounding_of_the_gradient_counts_from_near_only():
+    given = setting([1e-3, 1.0], [1e-9, 1.0])
+    assert RTOL * 1e-9 < 5e-13 < float(given.tolerance(0, 1e-9))
+    ruling = judge_levels(given, 0, [level(1e-4, 1e-9, 5e-13)])
+    assert (ruling.verdict, ruling.flags) == (MATCH, Flag.ABSOLUTE)
+    assert judge_levels(given, 0, [level(1e-1, 1e-9, 5e-13)]).verdict is INCONCLUSIVE
+
+
 def test_plain_differences_accept_small_components_from_near_only():
     sigma = 1e-13
     noise = NOISE_WIDTH / math.sqrt(2.0) * sigma / 1e-3

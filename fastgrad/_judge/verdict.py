@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 NOISE_WIDTH = 6.0  # half width of a bar in standard deviations of the noise measured once for all of f
 ROUNDING = 0.6 * 2.0**-53  # standard deviation of rounding a result, at the very least
 SMALLEST_SCALE = 1e-290  # products with a denormal scale would lose their digits, and divisions by it overflow
+GRADIENT_ROUNDINGS = 4.0  # of its largest product, that a computed gradient may be off by
+MOST_ROUNDING = 0.01  # of the tolerance of the largest component, that is allowed for them
 _WIDEST_STEP = 0.1  # of the scale of a coordinate
 _NOISIER = 8.0  # so many times the noise close by is another noise
 _ROUNDING_INSIDE = 2.0**-42  # of f: what ordinary programs lose, more at some spacings than at others
@@ -82,9 +84,9 @@ class Setting:
 
         The second term is capped, lest it excuse real errors of components with a tiny scale.
         """
-        rounding = 4.0 * self.precision * self.largest_product / self.scale[i]
+        rounding = GRADIENT_ROUNDINGS * self.precision * self.largest_product / self.scale[i]
         size = np.maximum(np.abs(self.analytical[i]), np.abs(value))
-        return self.rtol * size + np.minimum(rounding, 0.01 * self.rtol * self.largest_gradient)
+        return self.rtol * size + np.minimum(rounding, MOST_ROUNDING * self.rtol * self.largest_gradient)
 
     def absolute_tolerance(self, i: Any) -> Any:
         """Below this a component that cannot be resolved does not matter next to the others."""
