@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from fastgrad._schedule import Evaluator
 
 _CHUNK = 64  # components looked at together
 _ENOUGH_MISMATCHES = 128  # confirmed; the rest that differ are then reported unconfirmed
+_LIKELY = 10  # evaluations of a closer look, for the progress shown
 _EXTRA_PER_COMPONENT, _EXTRA = 6, 2000  # evaluations that closer looks may take, beyond 2 n
 
 Index = NDArray[np.int64]
@@ -71,9 +73,11 @@ class Assessor:
         )
         self.result = nothing_known(self.setting.scale, finite, rtol)
         self.known: dict[int, dict[float, float]] = {}
+        self.first = no_differences(x.size)  # as far as they are taken
 
     def judge_differences(self, first: FirstDifferences) -> Assessment:
         """Judge first differences of all coordinates, taken at steps that somebody else chose."""
+        self.first = first
         index = np.flatnonzero(self.finite & first.seen)
         quick = self._noise_without_tables(first, index)
         undecided = index
@@ -91,7 +95,7 @@ class Assessor:
 
     def judge_piecewise(self, pieces: Iterable[Index], steps: Floats | None) -> tuple[Assessment, FirstDifferences]:
         """Take first differences piece by piece and judge each before the next; None chooses the steps too."""
-        first = no_differences(self.setting.x.size)
+        first = self.first
         self._settle_noise()
         multiplier = 1.0
         for number, piece in enumerate(pieces):
@@ -103,6 +107,14 @@ class Assessor:
                 multiplier = suited if number == 0 else multiplier
             self._look_closely(self._accept_flat(undecided, first), multiplier, automatic=steps is None)
         return self._finish(first), first
+
+    def so_far(self) -> Assessment:
+        """What is known in the midst of it all, after an interruption."""
+        result, first = self.result, self.first
+        first.seen[np.isnan(result.step) & self.finite] = False  # taken, not judged
+        open_ = first.seen & (result.verdict == INCONCLUSIVE) & ((result.flags & ~np.uint16(Flag.ABSOLUTE)) == 0)
+        result.flags[open_] |= int(Flag.UNCONFIRMED)
+        return self._finish(first)
 
     def _take(self, part: Index, first: FirstDifferences, steps: Floats) -> Index:
         """Take and judge first differences; returns the components that are undecided."""
@@ -214,10 +226,11 @@ class Assessor:
 
     def _look_closely(self, undecided: Index, multiplier: float, *, automatic: bool) -> None:
         """Refine chunk by chunk; if the steps are not automatic yet, from automatic ones that learn as they go."""
-        confirmed, ratios = 0, []
+        confirmed, ratios, budget = 0, [], self.evaluator.budget
         allowed = self.evaluator.evaluations + _EXTRA_PER_COMPONENT * self.setting.x.size + _EXTRA
         for start in range(0, undecided.size, _CHUNK):
             part = undecided[start : start + _CHUNK]
+            budget.closer = _LIKELY * min(undecided.size - start, _ENOUGH_MISMATCHES - confirmed)
             if confirmed >= _ENOUGH_MISMATCHES or self.evaluator.evaluations > allowed:
                 self.result.flags[undecided[start:]] |= int(Flag.UNCONFIRMED)
                 break
@@ -234,6 +247,7 @@ class Assessor:
                     ratios.append(multiplier * seen.step / step)
             if not automatic and len(ratios) > (start + part.size) / 2:
                 multiplier = float(np.median(ratios))
+        budget.closer = 0
 
     def _starting_steps(self, part: Index, multiplier: float) -> Floats:
         wanted = self.setting.automatic_step(part, multiplier)
@@ -259,14 +273,17 @@ class Assessor:
         return {i: part.tolist() for i, part in zip(questions, np.split(values * self.unit, ends), strict=True)}
 
     def _finish(self, first: FirstDifferences) -> Assessment:
+        """In the units of f; may be called again."""
         result = self.result
         result.doubt_constants(self.finite, is_flat=self.setting.noise.is_flat)
-        result.seen |= first.seen
-        result.stopped_by = self.evaluator.budget.spent_by
-        result.estimate /= self.unit
-        result.bar /= self.unit
-        result.noise = self.setting.noise.largest / self.unit
-        return result
+        return replace(
+            result,
+            seen=result.seen | first.seen,
+            stopped_by=self.evaluator.budget.spent_by,
+            estimate=result.estimate / self.unit,
+            bar=result.bar / self.unit,
+            noise=self.setting.noise.largest / self.unit,
+        )
 
 
 def limits(bounds: Bounds | None, i: int) -> tuple[float, float]:

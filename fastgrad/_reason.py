@@ -104,7 +104,7 @@ def _reason_of_part(assessment: Assessment, analytical: NDArray[Any], repeat_dif
     outcome = "agree" if undecided == 0 else f"show no error, {undecided} of them undecided"
     stopped = f" before {assessment.stopped_by} ended the check" if assessment.stopped_by else ""
     text = f"{seen} of {analytical.size} components were checked{stopped} and {outcome}"
-    if undecided == seen:
+    if undecided == seen or not assessment.in_random_order:
         return text
     share = 100 * detectable_share(seen - undecided)
     return (
