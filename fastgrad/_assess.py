@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from fastgrad._schedule import Evaluator
 
 _CHUNK, _CHUNK_UNDER_LIMITS = 64, 8  # components looked at together; what a limit cuts off in the middle is lost
 _ENOUGH_MISMATCHES = 128  # confirmed; the rest that differ are then reported unconfirmed
+_LIKELY = 10  # evaluations of a closer look, for the progress shown
 _EXTRA_PER_COMPONENT, _EXTRA = 6, 2000  # evaluations that closer looks may take, beyond 2 n
 
 Index = NDArray[np.int64]
@@ -74,9 +76,11 @@ class Assessor:
         self.result = nothing_known(self.setting.scale, finite, rtol)
         self.known: dict[int, dict[float, float]] = {}
         self.looked_up = 0  # values that closer looks asked for, evaluated now or recalled from a checkpoint
+        self.first = no_differences(x.size)  # as far as they are taken
 
     def judge_differences(self, first: FirstDifferences) -> Assessment:
         """Judge first differences of all coordinates, taken at steps that somebody else chose."""
+        self.first = first
         index = np.flatnonzero(self.finite & first.seen)
         quick = self._noise_without_tables(first, index)
         undecided = index
@@ -95,7 +99,7 @@ class Assessor:
 
     def judge_piecewise(self, pieces: Iterable[Index], steps: Floats | None) -> tuple[Assessment, FirstDifferences]:
         """Take first differences piece by piece and judge each before the next; None chooses the steps too."""
-        first = no_differences(self.setting.x.size)
+        first = self.first
         self._settle_noise()
         multiplier = 1.0
         for number, piece in enumerate(pieces):
@@ -108,6 +112,14 @@ class Assessor:
             self._look_closely(self._accept_flat(undecided, first), multiplier, automatic=steps is None)
         self._weigh_again(first, None)
         return self._finish(first), first
+
+    def so_far(self) -> Assessment:
+        """What is known in the midst of it all, after an interruption."""
+        result, first = self.result, self.first
+        first.seen[np.isnan(result.step) & self.finite] = False  # taken, not judged
+        open_ = first.seen & (result.verdict == INCONCLUSIVE) & ((result.flags & ~np.uint16(Flag.ABSOLUTE)) == 0)
+        result.flags[open_] |= int(Flag.UNCONFIRMED)
+        return self._finish(first)
 
     def _take(self, part: Index, first: FirstDifferences, steps: Floats) -> Index:
         """Take and judge first differences; returns the components that are undecided."""
@@ -142,14 +154,18 @@ class Assessor:
         """Take one more difference, at automatic steps, where many components are lost in the noise of the first.
 
         In a sum of many terms the noise of a common step reaches the tolerance for all components at once, and a closer
-        look at each costs twice as much. Where the first difference says more than noise, it is worth that.
+        look at each costs twice as much. Where the first difference says more than noise, it is worth that; a sample
+        shows whether other steps help.
         """
         if undecided.size <= _CHUNK:
             return undecided
         noise = NOISE_WIDTH * self.setting.sigma(undecided, first.step[undecided]) / first.step[undecided]
         difference = np.abs(first.quotient[undecided] * self.unit - self.setting.analytical[undecided])
         lost = undecided[difference <= noise]
-        self._take(lost, no_differences(self.setting.x.size), self._automatic_steps(lost, 1.0))
+        for part in (lost[:_CHUNK], lost[_CHUNK:]):
+            open_ = self._take(part, no_differences(self.setting.x.size), self._automatic_steps(part, 1.0))
+            if 2 * open_.size > part.size:
+                break
         still: Index = undecided[self.result.verdict[undecided] != MATCH]
         return still
 
@@ -252,14 +268,15 @@ class Assessor:
 
     def _look_closely(self, undecided: Index, multiplier: float, *, automatic: bool) -> None:
         """Refine chunk by chunk; if the steps are not automatic yet, from automatic ones that learn as they go."""
-        confirmed, ratios = 0, []
+        confirmed, ratios, budget = 0, [], self.evaluator.budget
         allowed = self.looked_up + _EXTRA_PER_COMPONENT * self.setting.x.size + _EXTRA
-        chunk = _CHUNK_UNDER_LIMITS if self.evaluator.budget.has_limits else _CHUNK
+        chunk = _CHUNK_UNDER_LIMITS if budget.has_limits else _CHUNK
         self.result.flags[undecided] |= int(Flag.UNCONFIRMED)  # until it is recorded what a closer look saw
         for start in range(0, undecided.size, chunk):
             if confirmed >= _ENOUGH_MISMATCHES or self.looked_up > allowed:
-                return
+                break
             part = undecided[start : start + chunk]
+            budget.closer = _LIKELY * min(undecided.size - start, _ENOUGH_MISMATCHES - confirmed)
             steps = self.result.step[part] if automatic else self._starting_steps(part, multiplier)
             begun = dict(zip(part.tolist(), steps.tolist(), strict=True))
             try:
@@ -272,6 +289,7 @@ class Assessor:
                 return
             if not automatic and len(ratios) > (start + part.size) / 2:
                 multiplier = float(np.median(ratios))
+        budget.closer = 0
 
     def _starting_steps(self, part: Index, multiplier: float) -> Floats:
         wanted = self.setting.automatic_step(part, multiplier)
@@ -297,14 +315,17 @@ class Assessor:
         return {i: part.tolist() for i, part in zip(questions, np.split(values * self.unit, ends), strict=True)}
 
     def _finish(self, first: FirstDifferences) -> Assessment:
+        """In the units of f; may be called again."""
         result = self.result
         result.doubt_constants(self.finite, is_flat=self.setting.noise.is_flat)
-        result.seen |= first.seen
-        result.stopped_by = self.evaluator.budget.spent_by
-        result.estimate /= self.unit
-        result.bar /= self.unit
-        result.noise = self.setting.noise.largest / self.unit
-        return result
+        return replace(
+            result,
+            seen=result.seen | first.seen,
+            stopped_by=self.evaluator.budget.spent_by,
+            estimate=result.estimate / self.unit,
+            bar=result.bar / self.unit,
+            noise=self.setting.noise.largest / self.unit,
+        )
 
 
 def limits(bounds: Bounds | None, i: int) -> tuple[float, float]:

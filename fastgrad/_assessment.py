@@ -26,6 +26,7 @@ class Assessment:
     stopped_by: str | None = None  # what ended the check early
     slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
     failed: dict[int, float] = field(default_factory=dict)  # a value of the coordinate where f raised
+    in_random_order: bool = True  # those seen are a fair sample, wherever the check ended
 
     def record(self, i: int, closeup: Closeup, unit: float) -> None:
         """Enter what a closer look found."""

@@ -18,6 +18,7 @@ SPACINGS = {
     np.dtype(np.float64): (2.0**-40, 2.0**-30, 2.0**-20),
     np.dtype(np.float32): (2.0**-19, 2.0**-15, 2.0**-11),
 }
+FEWEST_EVALUATIONS = len(SPACINGS[np.dtype(np.float64)]) * TABLE_POINTS
 COARSE = 2.0**-27  # rounding to a grid, relative to f, that only float32 has
 NEARBY = 2.0**-20  # relative spacing of the widest table that is always made
 WIDEST_SPACING = 2.0**-8

@@ -114,7 +114,7 @@ def _reason_of_part(assessment: Assessment, analytical: NDArray[Any], repeat_dif
         agree = f"{agreeing or 'none'} of them agree{'s' if agreeing == 1 else ''}"
         text += f"{agree}, {undecided} {'is' if undecided == 1 else 'are'} undecided, the worst "
         text += _example(assessment, analytical, open_, name)
-    if undecided == seen:
+    if undecided == seen or not assessment.in_random_order:
         return text
     share = 100 * detectable_share(seen - undecided)
     return (

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from fastgrad._budget import Budget
@@ -30,6 +30,7 @@ _TASK_SECONDS = 0.5  # of work in a task: far above what it costs to send one
 _TASK_SECONDS_PER_WORKER = 0.005
 _LEAST_SECONDS = 0.01  # in the last tasks: a few times what it costs to send one
 _IN_FLIGHT = 2  # tasks per worker: one in work, one waiting
+_GROWTH = 8  # of a task over the largest answered before it: f may be dearer beside x than at x itself
 _KEPT = 4  # checks that a thread of a worker remembers
 _WORK_PER_INSPECTION = 10.0  # seconds of work for one of looking whether f has changed its arguments
 
@@ -160,7 +161,7 @@ class RemoteEvaluator(Evaluator):
         done, count = 0, inputs[0].size
         try:
             while done < count or pending.tasks:
-                while done < count and len(pending.tasks) < _IN_FLIGHT * self.threads:
+                while done < count and pending.has_room(self._in_flight):
                     size = self._task_size(operation, count - done, pending.items)
                     if size == 0:
                         count = done
@@ -169,7 +170,11 @@ class RemoteEvaluator(Evaluator):
                     pending.submit(part, self._task(operation, shared, tuple(array[part] for array in inputs)))
                     done += size
                 if pending.tasks:
-                    yield from self._collect(operation, pending, outputs)
+                    finished = pending.next_finished(self.budget.seconds_left + self._grace)
+                    if finished is None:
+                        self.budget.allows(1)  # notes that the time is over
+                        return
+                    yield from self._collect(operation, pending, finished, outputs)
         except BrokenExecutor as error:
             self.budget.stop(f"a broken pool ({error})")
         except _ExecutorError as failure:
@@ -178,17 +183,20 @@ class RemoteEvaluator(Evaluator):
         finally:
             pending.cancel()
 
-    def _collect(self, operation: Operation, pending: "_Pending", outputs: Floats) -> Iterator[tuple[slice, Status]]:
-        """The next task that finishes; nothing if its worker must be told about the check first."""
-        part, task, answer = pending.next_finished()
+    def _collect(
+        self, operation: Operation, pending: "_Pending", finished: tuple[slice, Task, Any], outputs: Floats
+    ) -> Iterator[tuple[slice, Status]]:
+        """What a finished task gave; nothing if its worker must be told about the check first."""
+        part, task, answer = finished
         if isinstance(answer, Exception):
             raise answer
         if answer is None:
             pending.submit(part, replace(task, job=self._job))
             return
-        seconds = answer.seconds / (answer.status.size * operation.evaluations)
-        # Tasks may grow twofold only, in case that f is dearer elsewhere.
-        self._seconds_per_evaluation = max(seconds, self._seconds_per_evaluation / 2.0)
+        evaluations = answer.status.size * operation.evaluations
+        # Half of what was known before: one quick task among dear ones says little.
+        self._seconds_per_evaluation = max(answer.seconds / evaluations, self._seconds_per_evaluation / 2.0)
+        self._proven = max(self._proven, evaluations)
         outputs[:, part] = answer.outputs
         yield part, answer.status
 
@@ -201,9 +209,23 @@ class RemoteEvaluator(Evaluator):
         item = max(self._seconds_per_evaluation, 1e-9) * operation.evaluations
         # Towards the end ever smaller, so that no worker is left alone with a large one.
         size = max(-(-left // (2 * self.threads)), int(_LEAST_SECONDS / item))
-        size = max(1, min(size, int(task_seconds(self.threads) / item), left))
-        allowed = self.budget.allows(size * operation.evaluations, begun * operation.evaluations)
-        return allowed // operation.evaluations
+        trusted = _GROWTH * self._proven // operation.evaluations
+        size = max(1, min(size, int(task_seconds(self.threads) / item), trusted, left))
+        each = operation.evaluations
+        return self.budget.allows(size * each, begun * each, each) // each
+
+    @property
+    def _in_flight(self) -> int:
+        """Tasks that the executor has at most; before the first answer, no worker gets two."""
+        return _IN_FLIGHT * self.threads if self._proven else self.threads
+
+    @property
+    def _grace(self) -> float:
+        """Seconds after the time limit in which tasks may still end: all that a worker has, if f is as dear as known.
+
+        A worker that is gone without a trace never answers.
+        """
+        return _IN_FLIGHT * task_seconds(self.threads)
 
     def _require_sendable(self) -> None:
         """Raise if the reason why the executor failed is that something has no serialised form."""
@@ -234,8 +256,16 @@ class _Pending:
         self.items += part.stop - part.start
         future.add_done_callback(self._finished.put)
 
-    def next_finished(self) -> tuple[slice, Task, Any]:
-        future = self._finished.get()
+    def has_room(self, tasks: int) -> bool:
+        """Whether another task may be submitted; an answer that waits is looked at first, since it tells the cost."""
+        return len(self.tasks) < tasks and self._finished.empty()
+
+    def next_finished(self, seconds: float) -> tuple[slice, Task, Any] | None:
+        """A task that has finished and what it gave; None if there is none by then."""
+        try:
+            future = self._finished.get(timeout=None if seconds > threading.TIMEOUT_MAX else max(seconds, 0.0))
+        except Empty:
+            return None
         part, task = self.tasks.pop(future)
         self.items -= part.stop - part.start
         with _errors_of_executor:

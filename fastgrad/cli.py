@@ -59,8 +59,9 @@ def _run(options: argparse.Namespace) -> int:
         with contextlib.redirect_stdout(sys.stderr):
             result = options.run(options)
     except KeyboardInterrupt as interruption:
-        if hasattr(interruption, "result"):  # what was found before
-            _report(options, interruption.result)
+        found = getattr(interruption, "result", None)
+        if found is not None:
+            _report(options, found)
         raise
     _report(options, result)
     return _EXIT_CODES[result.verdict]

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgrad._budget import Progress, make_budget
+from fastgrad._budget import TRIALS, Progress, make_budget
 from fastgrad._components import ComponentJudge, tried
 from fastgrad._contents import digest
 from fastgrad._first import all_differences, make_bounds, replay_failure
@@ -18,6 +19,7 @@ from fastgrad._inputs import DEFAULT_RTOL, Point, analytical_gradient, point_arr
 from fastgrad._journal import Journal, Subject
 from fastgrad._layout import make_layout
 from fastgrad._nested import Nested
+from fastgrad._noise_tables import FEWEST_EVALUATIONS
 from fastgrad._objective import Objective, Trial
 from fastgrad._options import constants_of, positive_number
 from fastgrad._remote import RemoteEvaluator
@@ -92,14 +94,16 @@ def check_gradient(
     sample : int, optional
         Check this many components, drawn without replacement.
     rng : seed or numpy.random.Generator, optional
-        For `sample`, and for the order of the components under a limit.
+        For `sample`, and for the order of the components under a limit and of `indices`.
     time_limit : float, optional
         Seconds after which no new work is begun. The components are then taken in random order, so that those seen
-        are a fair sample; the verdict claims no more than was seen.
+        are a fair sample; the verdict claims no more than was seen. What an executor has then may still take about a
+        second; what is not done by then is left to itself.
     max_evaluations : int, optional
-        The same for calls of f.
+        The same for calls of f; 28 or more (30 for a float32 x), of which 24 measure the noise if `noise` is not given.
     progress : bool or callable, optional
-        True for a tqdm bar, or a function of (done, total), in evaluations of the first differences.
+        True for a tqdm bar, or a function of (done, total), in evaluations. The total grows where closer looks need
+        more than foreseen; the two are equal at the end only, and only if the check was not cut short.
     checkpoint : path, optional
         File that keeps every finished slice of the work. A later call with the same f (code, values it refers to,
         and f(x)), x, step and args finds it there and goes on; with others it is refused.
@@ -122,7 +126,8 @@ def check_gradient(
         what was found elsewhere as the attribute ``result``.
     KeyboardInterrupt, OSError
         On Ctrl-C, or when the checkpoint cannot be written any more, with what was found so far as the attribute
-        ``result``. A file that cannot be opened or begun is an OSError before any difference is taken.
+        ``result`` (None before the first difference). A file that cannot be opened or begun is an OSError before any
+        difference is taken.
 
     Notes
     -----
@@ -149,25 +154,33 @@ def check_gradient(
     layout = make_layout(point.shape, blocks, point.structure)
     limits = make_bounds(bounds, point)
     steps = None if isinstance(epsilon, Automatic) else resolve_steps(epsilon, point)
-    budget = make_budget(time_limit, max_evaluations, progress)
-    order = select(point, indices, sample, rng, is_limited=budget.has_limits)
     tolerance = DEFAULT_RTOL[point.dtype] if rtol is None else positive_number(rtol, "rtol")
     sigma = None if noise is None else positive_number(noise, "noise")
     given = constants_of(constants)
     identity = None if checkpoint is None else Identity(f, args)
-    objective, trial, seconds = tried(f, point, args)
-    analytical = analytical_gradient(analytical_grad, point, args, "analytical_grad")
-    with _opened(checkpoint, identity, trial, x=digest(point.flat, point.shape), step=digest(steps)) as journal:
-        evaluator = _evaluator(objective, point, threads, executor, seconds=seconds, budget=budget, journal=journal)
-        judge = ComponentJudge(evaluator, trial, analytical, limits, tolerance, sigma)
-        assessment, first = judge.all_components(steps) if order is None else judge.some_components(order, steps)
-    judge.require_intact()
-    result = make_result(
-        point, analytical, first, assessment,
-        trial=trial, layout=layout, evaluator=evaluator, constants=given,
-        evaluations=judge.evaluations, elapsed=time.perf_counter() - started,
+    budget = make_budget(
+        time_limit, max_evaluations, progress,
+        trials=2 * TRIALS if point.dtype == np.float32 else TRIALS, noise=FEWEST_EVALUATIONS if noise is None else 0,
     )  # fmt: skip
-    budget.let_out(result)
+    with budget:
+        order = select(point, indices, sample, rng, is_limited=budget.has_limits)
+        objective, trial, seconds = tried(f, point, args)
+        analytical = analytical_gradient(analytical_grad, point, args, "analytical_grad")
+        with _opened(checkpoint, identity, trial, x=digest(point.flat, point.shape), step=digest(steps)) as journal:
+            evaluator = _evaluator(objective, point, threads, executor, seconds=seconds, budget=budget, journal=journal)
+            judge = ComponentJudge(evaluator, trial, analytical, limits, tolerance, sigma)
+            assessment, first = judge.judge(order, steps)
+
+        def put_together() -> GradientCheck:
+            judge.require_intact()
+            return make_result(
+                point, analytical, first, assessment,
+                trial=trial, layout=layout, evaluator=evaluator, constants=given,
+                evaluations=judge.evaluations, elapsed=time.perf_counter() - started,
+            )  # fmt: skip
+
+        result = budget.finally_done(put_together)
+        budget.let_out(result)
     return result
 
 

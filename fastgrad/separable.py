@@ -241,4 +241,6 @@ def _doubt(pattern: PatternCheck) -> str:
         return f"{pattern.unexplained} terms do not respond as the sparsity says"
     if pattern.unknown:
         return f"{pattern.unknown} terms are not finite when all variables move"
-    return f"{pattern.blind} terms have so much noise or curvature within the steps that the sparsity cannot be verified"
+    return (
+        f"{pattern.blind} terms have so much noise or curvature within the steps that the sparsity cannot be verified"
+    )

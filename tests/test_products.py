@@ -531,7 +531,11 @@ def test_tables_and_plain_data():
     assert "<J^T w, v>" in text and "<w, J v>" in text and "worst components of J^T w" in text
     assert max(len(line) for line in text.splitlines()) <= 90
     plain = json.loads(json.dumps(result.to_dict()))
-    assert plain["verdict"] == "mismatch" and plain["jvp"]["verdict"] == "match" and len(plain["pairs"]) == len(result.pairs)
+    assert (
+        plain["verdict"] == "mismatch"
+        and plain["jvp"]["verdict"] == "match"
+        and len(plain["pairs"]) == len(result.pairs)
+    )
     assert repr(result).startswith("<VjpCheck: mismatch, relative error ")
     assert "evaluations of the gradient" in str(check_hvp(cubic_gradient, HVP_X, cubic_hvp, args=(0.3,)))
     with pytest.raises(AttributeError):
