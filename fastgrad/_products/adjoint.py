@@ -117,4 +117,3 @@ def _chosen(point: Point, claimed: Floats) -> Index:
     largest = np.argpartition(-effect, _SAMPLE // 2)[: _SAMPLE // 2]
     others = np.random.default_rng(0).choice(n, _SAMPLE // 2, replace=False)
     return np.union1d(largest, others)
-

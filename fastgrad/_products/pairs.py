@@ -167,7 +167,6 @@ class AdjointTest:
             **session.facts(),
         )
 
-
     def _smallest_error(self) -> float:
         """What pairs of every kind would have shown: the least telling kind decides."""
         kinds: dict[Kind, list[AdjointPair]] = {}
