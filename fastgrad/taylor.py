@@ -114,8 +114,9 @@ def taylor_test(
     the gradient: one direction, and one point per thread.
 
     A direction shows the error of the gradient along itself: ``smallest_error`` says what several random ones would
-    have shown, with components measured as the directions move them. For which components are wrong see `check_gradient` and `check_directional`. The slope is judged like
-    a component there, by extrapolated central differences of fourth order; the table is one-sided, as is the custom.
+    have shown, with components weighed as the directions move them. For which components are wrong see
+    `check_gradient` and `check_directional`. The slope is judged like a component there, by extrapolated central
+    differences of fourth order; the table is one-sided, as is the custom.
 
     Examples
     --------

@@ -27,7 +27,7 @@ def stands_still(
     unit = unit_of(direction, evaluator.point)
     with np.errstate(all="ignore"):
         bar = NOISE_WIDTH * ROUNDING * np.abs(trial.values) / (unit * 2.0**-_NEAR)
-    good = outputs & ((bar <= smallest) | (trial.values == 0.0))
+    good: Mask = outputs & ((bar <= smallest) | (trial.values == 0.0))
     for side in (1.0, -1.0):
         still = good.copy()  # so far on this side
         for power in range(_NEAREST, _FARTHEST - 1, -1):

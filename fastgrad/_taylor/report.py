@@ -73,7 +73,8 @@ class TaylorTest(HtmlReport):
         Largest |numerical - analytical| of g . v, relative to |g.v| or, where its terms cancel, to ||g v||.
     smallest_error : float
         Power: the smallest relative error of the whole gradient, its components weighed as the directions move them (on
-        any of their scales), that these would have shown with 99 % probability; NaN for a direction given by the user, which shows errors along itself alone.
+        any of their scales), that these would have shown with 99 % probability; NaN for a direction given by the user,
+        which shows errors along itself alone.
     rtol : float
         What counted as equal.
     noise : float
