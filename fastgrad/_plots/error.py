@@ -25,8 +25,6 @@ _MOST_PIXELS = 600  # of an image along each side
 _LOWEST, _HIGHEST = 1e-6, 1e6  # of an error relative to what is allowed; beyond lies no information
 _MOST_BLOCK_NAMES = 12
 
-_CODES = np.array([Verdict.INCONCLUSIVE, Verdict.MATCH, Verdict.MISMATCH], dtype=object)  # of an entry of a Jacobian
-
 Floats = NDArray[np.float64]
 
 
@@ -76,7 +74,7 @@ def plot_error(result: GradientCheck | JacobianCheck, ax: Any = None) -> Any:
     ax = axes(ax)
     if isinstance(result, JacobianCheck):
         shares = error_shares(result.analytical_jacobian, result.estimate, result.uncertainty, result.rtol)
-        _draw_image(ax, shares, _CODES[result.verdicts], ("row: value of F", "column: coordinate of x"))
+        _draw_image(ax, shares, result.verdicts, ("row: value of F", "column: coordinate of x"))
         return ax
     flat, verdicts = result.layout.flat, result.layout.flat(result.verdicts)
     shares = error_shares(flat(result.analytical_grad), flat(result.estimate), flat(result.uncertainty), result.rtol)
