@@ -2,12 +2,26 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._judge.refine import Closeup
 from fastgrad._judge.verdict import INCONCLUSIVE, MISMATCH, VERDICTS, Flag, Floats
+
+_NAMES = np.array([verdict.value for verdict in VERDICTS], dtype=object)
+
+
+def verdicts_of(codes: NDArray[np.int8]) -> NDArray[np.object_]:
+    """As members of `Verdict`; codes are stored, which take an eighth of the memory."""
+    return np.array(VERDICTS, dtype=object)[codes]
+
+
+def verdict_names(codes: NDArray[np.int8]) -> list[Any]:
+    """As words in nested lists, for JSON."""
+    names: list[Any] = _NAMES[codes].tolist()
+    return names
 
 
 @dataclass

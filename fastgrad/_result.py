@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fastgrad._assessment import Assessment
+from fastgrad._assessment import Assessment, verdicts_of
 from fastgrad._causes.cause import Cause, find_causes
 from fastgrad._first import FirstDifferences
 from fastgrad._inputs import Array, Point
@@ -55,7 +55,7 @@ def make_result(
         estimate=layout.shaped(found.estimate),
         uncertainty=layout.shaped(found.bar),
         resolution=layout.shaped(_resolution(found, given)),
-        verdicts=layout.shaped(np.array(VERDICTS, dtype=object)[found.verdict]),
+        verdicts=layout.shaped(verdicts_of(found.verdict)),
         flags=layout.shaped(found.flags),
         kinks=_kinks(found, given, layout),
         causes=_causes(point, given, found, layout, constants),

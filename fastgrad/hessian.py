@@ -143,4 +143,4 @@ def _causes(result: JacobianCheck, columns: Layout) -> tuple[Cause, ...]:
         f"the gradient is that of no function: its derivative {i} by {columns.name(j)} is {upper:.6g} +- "
         f"{bars[0]:.1g}, its derivative {j} by {columns.name(i)} is {lower:.6g} +- {bars[1]:.1g}"
     )
-    return (Cause("gradient", None, text, int(np.count_nonzero(result.verdicts == 2))),)
+    return (Cause("gradient", None, text, int(np.count_nonzero(result.verdicts == Verdict.MISMATCH))),)

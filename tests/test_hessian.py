@@ -51,7 +51,7 @@ def test_a_wrong_entry_on_both_sides_is_a_mismatch_without_asymmetry():
     wrong[3, 2] *= 1.01
     result = check_hessian(gradient, X, wrong)
     assert result.verdict is Verdict.MISMATCH and result.asymmetry is None
-    assert np.argwhere(result.verdicts == 2).tolist() == [[2, 3], [3, 2]]
+    assert np.argwhere(result.verdicts == Verdict.MISMATCH).tolist() == [[2, 3], [3, 2]]
     assert result.reason.startswith("2 of 144 entries differ by more than their error bar; worst H[")
     assert sentences(result) == []
 
@@ -87,7 +87,7 @@ def test_asymmetry_beyond_rounding_is_a_mismatch_even_within_the_tolerance():
     slightly = hessian(X)
     slightly[2, 3] *= 1.0 + 1e-6
     result = check_hessian(gradient, X, slightly)
-    assert (result.verdicts == 1).all() and result.verdict is Verdict.MISMATCH
+    assert (result.verdicts == Verdict.MATCH).all() and result.verdict is Verdict.MISMATCH
     assert result.asymmetry.index == (2, 3) and result.asymmetry.count == 1
     assert "H[2, 3] = 298.182 and H[3, 2] = 298.182 differ by 0.0003; otherwise all 144 entries agree" in result.reason
 

@@ -121,7 +121,7 @@ def test_numerical_products_are_those_of_the_matrix():
     tangent = check_jvp(smooth_F, x, smooth_jvp, args=args).products
     np.testing.assert_allclose(tangent.numerical, tangent.directions @ J.T, rtol=1e-8)
     error = np.abs(tangent.numerical - tangent.analytical)
-    assert (error <= tangent.uncertainty).all() and (tangent.verdicts == 1).all()
+    assert (error <= tangent.uncertainty).all() and (tangent.verdicts == Verdict.MATCH).all()
     for pair in check_vjp(smooth_F, x, smooth_vjp, jvp=smooth_jvp, args=args).pairs:
         assert pair.slope.analytical == pytest.approx(pair.w @ J @ pair.v, rel=1e-12)
         assert abs(pair.slope.error) <= pair.slope.bar
@@ -143,7 +143,7 @@ def constant_and_cancelling_F(x):
 def test_outputs_that_do_not_move_or_cancel_are_no_reason_for_doubt():
     J = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
     result = check_jvp(constant_and_cancelling_F, [1.0, 2.0], lambda x, v: J @ v)
-    assert (result.products.verdicts[:, :3] == 1).all() and result.verdict is not Verdict.MISMATCH
+    assert (result.products.verdicts[:, :3] == Verdict.MATCH).all() and result.verdict is not Verdict.MISMATCH
 
 
 def test_badly_scaled_outputs_and_variables():
@@ -657,6 +657,7 @@ def test_tables_and_plain_data():
     plain = json.loads(json.dumps(result.to_dict()))
     assert plain["verdict"] == "mismatch" and plain["jvp"]["verdict"] == "match"
     assert len(plain["pairs"]) == len(result.pairs)
+    assert {word for row in plain["jvp"]["products"]["verdicts"] for word in row} == {"match"}
     assert repr(result).startswith("<VjpCheck: mismatch, relative error ")
     assert "evaluations of the gradient" in str(check_hvp(cubic_gradient, HVP_X, cubic_hvp, args=(0.3,)))
     with pytest.raises(AttributeError):

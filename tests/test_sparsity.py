@@ -275,7 +275,7 @@ def test_one_wrong_entry_is_found_among_many(stored):
     assert result.verdict is Verdict.MISMATCH
     assert result.worst[0].index == (1000, 1001)
     assert abs(result.worst[0].numerical - 3.0) <= result.worst[0].uncertainty + 1e-12
-    assert np.count_nonzero(result.verdicts == 2) == 1
+    assert np.count_nonzero(result.verdicts == Verdict.MISMATCH) == 1
     assert "J[1000, 1001] (d F[1000] / d x[1001])" in result.reason
 
 
@@ -363,7 +363,9 @@ def test_an_entry_outside_the_pattern_is_found_and_not_blamed_on_its_neighbour(s
     truth = size * np.cos(x[place[1]])
     assert abs(result.estimate[found] - truth) <= result.uncertainty[found]
     inside = ~result.outside
-    assert (result.verdicts[inside] == 1).all()  # its neighbours in the groups are right, and are said to be
+    assert (
+        result.verdicts[inside] == Verdict.MATCH
+    ).all()  # its neighbours in the groups are right, and are said to be
     assert f"J[{place[0]}, {place[1]}]" in result.reason and "outside the pattern" in result.reason
 
 
@@ -379,7 +381,7 @@ def test_an_error_inside_and_one_outside_are_told_apart():
     wrong = jacobian.copy()
     wrong[600, 601] *= 1.01
     result = check_jacobian(F, x, wrong, args=planted((20, 700, 0.1)))
-    bad = np.flatnonzero(result.verdicts == 2)
+    bad = np.flatnonzero(result.verdicts == Verdict.MISMATCH)
     places = {(int(result.rows[e]), int(result.columns[e])): bool(result.outside[e]) for e in bad}
     assert places == {(600, 601): False, (20, 700): True}
 
@@ -390,7 +392,7 @@ def test_a_missing_diagonal_is_found_in_full():
     result = check_jacobian(F, x, jacobian, args=(rows, rows + 2, np.full(398, 0.1)))
     assert result.verdict is Verdict.MISMATCH
     assert np.array_equal(result.columns[result.outside] - result.rows[result.outside], np.full(398, 2))
-    assert (result.verdicts[~result.outside] == 1).all()
+    assert (result.verdicts[~result.outside] == Verdict.MATCH).all()
     assert result.pattern.unexplained == 0
 
 
@@ -411,7 +413,7 @@ def test_a_row_with_more_than_can_be_found_is_said_to_have_more():
     assert (result.rows[result.outside] == 17).all() and np.isin(result.columns[result.outside], columns).all()
     assert result.pattern.unexplained == 1 and "more is outside it in 1 row" in result.reason
     elsewhere = result.rows != 17
-    assert (result.verdicts[elsewhere] == 1).all()
+    assert (result.verdicts[elsewhere] == Verdict.MATCH).all()
 
 
 def test_an_entry_of_the_jacobian_outside_the_declared_pattern_is_judged_too():
@@ -641,6 +643,7 @@ def test_the_result_as_data_and_as_text():
     result = check_jacobian(F, x, jacobian, args=planted((3, 20, 0.5)), rows={"first": 10, "rest": 20})
     data = json.loads(json.dumps(result.to_dict()))
     assert data["verdict"] == "mismatch" and data["shape"] == [30, 30]
+    assert data["verdicts"] == [verdict.value for verdict in result.verdicts] and "mismatch" in data["verdicts"]
     assert data["pattern"]["suspicious"] == 1 and sum(data["outside"]) == 1
     assert (
         list(result.row_errors) == ["first", "rest"] and result.row_errors["first"] > 1e-3 > result.row_errors["rest"]

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._assessment import verdict_names, verdicts_of
 from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
 from fastgrad._jacobian.symmetry import Asymmetry
@@ -68,8 +69,8 @@ class JacobianCheck(HtmlReport, tuple[NDArray[Any], float]):
     estimate, uncertainty : ndarray of float64, shape (m, n)
         Best estimate of each entry and its error bar; the verdict rests on them. For an entry that agreed at the
         first step (flag PLAIN) the bar is noise plus difference.
-    verdicts : ndarray of int8, shape (m, n)
-        Of each entry: 0 inconclusive, 1 match, 2 mismatch.
+    verdicts : ndarray of Verdict, shape (m, n)
+        Of each entry; made anew whenever asked for.
     flags : ndarray of uint16, shape (m, n)
         What else is known of each entry: `fastgrad.Flag` values.
     kinks : tuple of KinkedEntry
@@ -106,7 +107,7 @@ class JacobianCheck(HtmlReport, tuple[NDArray[Any], float]):
     step: NDArray[np.float64]
     estimate: NDArray[np.float64]
     uncertainty: NDArray[np.float64]
-    verdicts: NDArray[np.int8]
+    _codes: NDArray[np.int8]  # of `verdicts`
     flags: NDArray[np.uint16]
     kinks: tuple[KinkedEntry, ...]
     causes: tuple[Cause, ...]
@@ -128,6 +129,11 @@ class JacobianCheck(HtmlReport, tuple[NDArray[Any], float]):
 
     def __getnewargs__(self) -> tuple[NDArray[Any], float]:  # copies and pickles; the attributes travel as state
         return (self.numerical_jacobian, self.relative_error)
+
+    @property
+    def verdicts(self) -> NDArray[np.object_]:
+        """Of each entry."""
+        return verdicts_of(self._codes)
 
     @property
     def passed(self) -> bool:
@@ -168,7 +174,7 @@ class JacobianCheck(HtmlReport, tuple[NDArray[Any], float]):
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, ready for json.dumps (NaN stays a float)."""
         arrays = (
-            *("numerical_jacobian", "analytical_jacobian", "step", "estimate", "uncertainty", "verdicts", "flags"),
+            *("numerical_jacobian", "analytical_jacobian", "step", "estimate", "uncertainty", "flags"),
             "noise",
         )
         plain = ("relative_error", "reason", "rtol", "max_absolute", "mean_absolute", "evaluations", "elapsed")
@@ -178,6 +184,7 @@ class JacobianCheck(HtmlReport, tuple[NDArray[Any], float]):
             "shape": list(self.numerical_jacobian.shape),
             "dtype": str(self.numerical_jacobian.dtype),
             **{name: getattr(self, name).tolist() for name in arrays},
+            "verdicts": verdict_names(self._codes),
             "row_errors": dict(self.row_errors),
             "kinks": [{**kink.__dict__, "index": list(kink.index), "slopes": list(kink.slopes)} for kink in self.kinks],
             "causes": [dict(cause.__dict__) for cause in self.causes],

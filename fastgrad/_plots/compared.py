@@ -31,7 +31,7 @@ def compared(result: GradientCheck | JacobianCheck) -> Compared:
     wrong: list[Any] = [row for row in result.worst if row.verdict is Verdict.MISMATCH]
     flat: Callable[[Any], Any]
     if isinstance(result, JacobianCheck):
-        shape, flat, verdicts = result.verdicts.shape, np.ravel, _VERDICTS[result.verdicts]
+        shape, flat, verdicts = result.verdicts.shape, np.ravel, result.verdicts
         names, given = [f"{row.row}, {row.column}" for row in wrong], result.analytical_jacobian
     else:
         shape, flat, verdicts = result.layout.shape, result.layout.flat, result.verdicts

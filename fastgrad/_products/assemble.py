@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastgrad._along.directions import Scale
 from fastgrad._along.doubt import doubt
+from fastgrad._assessment import verdicts_of
 from fastgrad._inputs import name_entry
 from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, VERDICTS, Verdict
 from fastgrad._products.report import Output, Products
@@ -44,7 +45,7 @@ def products_of(tangents: Sequence[Tangent], x_shape: Shape, out_shape: Shape) -
         analytical=stacked([t.claimed for t in tangents], out_shape),
         numerical=stacked([t.numerical for t in tangents], out_shape),
         uncertainty=stacked([t.bar for t in tangents], out_shape),
-        verdicts=stacked([t.verdict for t in tangents], out_shape),
+        verdicts=verdicts_of(stacked([t.verdict for t in tangents], out_shape)),
         flags=stacked([t.flags for t in tangents], out_shape),
     )
 

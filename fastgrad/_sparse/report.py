@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._assessment import verdict_names, verdicts_of
 from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
 from fastgrad._jacobian.report import Entry
@@ -99,8 +100,8 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
         The Jacobian checked, zero outside its own entries; and the differences.
     estimate, uncertainty : ndarray of float64, shape (entries,)
         Best estimate of each entry and its error bar; the verdict rests on them.
-    verdicts : ndarray of int8, shape (entries,)
-        Of each entry: 0 inconclusive, 1 match, 2 mismatch.
+    verdicts : ndarray of Verdict, shape (entries,)
+        Of each entry; made anew whenever asked for.
     flags : ndarray of uint16, shape (entries,)
         What else is known of each entry: `fastgrad.Flag` values.
     outside : ndarray of bool, shape (entries,)
@@ -143,7 +144,7 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
     numerical: NDArray[np.float64]
     estimate: NDArray[np.float64]
     uncertainty: NDArray[np.float64]
-    verdicts: NDArray[np.int8]
+    _codes: NDArray[np.int8]  # of `verdicts`
     flags: NDArray[np.uint16]
     outside: NDArray[np.bool_]
     pattern: PatternCheck
@@ -166,6 +167,11 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
 
     def __getnewargs__(self) -> tuple[Any, float]:  # copies and pickles; the attributes travel as state
         return (self.numerical_jacobian, self.relative_error)
+
+    @property
+    def verdicts(self) -> NDArray[np.object_]:
+        """Of each entry."""
+        return verdicts_of(self._codes)
 
     @property
     def passed(self) -> bool:
@@ -207,7 +213,7 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, ready for json.dumps (NaN stays a float)."""
         arrays = (
-            *("rows", "columns", "analytical", "numerical", "estimate", "uncertainty", "verdicts", "flags", "outside"),
+            *("rows", "columns", "analytical", "numerical", "estimate", "uncertainty", "flags", "outside"),
             *("step", "noise"),
         )
         plain = ("relative_error", "reason", "rtol", "max_absolute", "mean_absolute", "evaluations", "elapsed")
@@ -217,6 +223,7 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
             "shape": list(self.numerical_jacobian.shape),
             "dtype": str(self.numerical_jacobian.dtype),
             **{name: getattr(self, name).tolist() for name in arrays},
+            "verdicts": verdict_names(self._codes),
             "pattern": self.pattern.to_dict(),
             "row_errors": dict(self.row_errors),
             "causes": [dict(cause.__dict__) for cause in self.causes],

@@ -91,7 +91,7 @@ def make_sparse_result(
         numerical=numerical,
         estimate=found.estimate,
         uncertainty=found.bar,
-        verdicts=found.verdict,
+        _codes=found.verdict,
         flags=found.flags,
         outside=listed.outside,
         pattern=pattern,
