@@ -11,8 +11,6 @@ from fastgrad import GradientCheck, JacobianCheck, Verdict
 
 Floats = NDArray[np.float64]
 
-_VERDICTS = np.array([Verdict.INCONCLUSIVE, Verdict.MATCH, Verdict.MISMATCH], dtype=object)  # by code, of a Jacobian
-
 
 @dataclass(frozen=True)
 class Compared:
@@ -31,10 +29,10 @@ def compared(result: GradientCheck | JacobianCheck) -> Compared:
     wrong: list[Any] = [row for row in result.worst if row.verdict is Verdict.MISMATCH]
     flat: Callable[[Any], Any]
     if isinstance(result, JacobianCheck):
-        shape, flat, verdicts = result.verdicts.shape, np.ravel, result.verdicts
+        shape, flat = result.verdicts.shape, np.ravel
         names, given = [f"{row.row}, {row.column}" for row in wrong], result.analytical_jacobian
     else:
-        shape, flat, verdicts = result.layout.shape, result.layout.flat, result.verdicts
+        shape, flat = result.layout.shape, result.layout.flat
         names, given = [row.name for row in wrong], result.analytical_grad
     places = [int(np.ravel_multi_index(row.index, shape)) if row.index else 0 for row in wrong]
     return Compared(
@@ -42,6 +40,6 @@ def compared(result: GradientCheck | JacobianCheck) -> Compared:
         estimate=flat(result.estimate),
         plain=flat(result[0]).astype(np.float64),
         uncertainty=flat(result.uncertainty),
-        verdicts=flat(verdicts),
+        verdicts=flat(result.verdicts),
         worst=tuple(zip(names, places, strict=True)),
     )
