@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from fastgrad._first import Bounds, FirstDifferences, add_differences, no_differ
 from fastgrad._judge.grid import generic_steps, safe_unit
 from fastgrad._judge.noise import NoiseModel, constant_noise, noise_from_residuals
 from fastgrad._judge.plain import advise, judge_plain
-from fastgrad._judge.refine import Closeup, hold_all, look_closely
 from fastgrad._judge.verdict import (
     INCONCLUSIVE,
     MATCH,
@@ -24,18 +23,15 @@ from fastgrad._judge.verdict import (
     ROUNDING,
     Flag,
     Floats,
-    Verdict,
     make_setting,
     with_noise,
     with_sizes_of,
 )
-from fastgrad._noise_tables import NoiseTables, require_seen
+from fastgrad._looks import CloserLooks
+from fastgrad._noise_tables import NoiseTables
 from fastgrad._schedule import Evaluator
 
-_CHUNK, _CHUNK_UNDER_LIMITS = 64, 8  # components looked at together; what a limit cuts off in the middle is lost
-_ENOUGH_MISMATCHES = 128  # confirmed; the rest that differ are then reported unconfirmed
-_LIKELY = 10  # evaluations of a closer look, for the progress shown
-_EXTRA_PER_COMPONENT, _EXTRA = 6, 2000  # evaluations that closer looks may take, beyond 2 n
+_MANY = 64  # components that are undecided: worth another difference each before a closer look
 
 Index = NDArray[np.int64]
 
@@ -74,8 +70,7 @@ class Assessor:
             grid=point.dtype,
         )
         self.result = nothing_known(self.setting.scale, finite, rtol)
-        self.known: dict[int, dict[float, float]] = {}
-        self.looked_up = 0  # values that closer looks asked for, evaluated now or recalled from a checkpoint
+        self.looks = CloserLooks(evaluator, self.unit, bounds)
         self.first = no_differences(x.size)  # as far as they are taken
 
     def judge_differences(self, first: FirstDifferences) -> Assessment:
@@ -157,12 +152,12 @@ class Assessor:
         look at each costs twice as much. Where the first difference says more than noise, it is worth that; a sample
         shows whether other steps help.
         """
-        if undecided.size <= _CHUNK:
+        if undecided.size <= _MANY:
             return undecided
         noise = NOISE_WIDTH * self.setting.sigma(undecided, first.step[undecided]) / first.step[undecided]
         difference = np.abs(first.quotient[undecided] * self.unit - self.setting.analytical[undecided])
         lost = undecided[difference <= noise]
-        for part in (lost[:_CHUNK], lost[_CHUNK:]):
+        for part in (lost[:_MANY], lost[_MANY:]):
             open_ = self._take(part, no_differences(self.setting.x.size), self._automatic_steps(part, 1.0))
             if 2 * open_.size > part.size:
                 break
@@ -239,7 +234,7 @@ class Assessor:
         for i, high, low in zip(index[open_].tolist(), above[open_].tolist(), below[open_].tolist(), strict=True):
             h, x = first.step[i], self.setting.x[i]
             if math.isfinite(high + low):
-                self.known.setdefault(i, {}).update({float(x + h): high, float(x - h): low})
+                self.looks.remember(i, {float(x + h): high, float(x - h): low})
         return index[open_][np.argsort(-judged.suspicion[open_], kind="stable")]
 
     def _accept_flat(self, undecided: Index, first: FirstDifferences) -> Index:
@@ -267,52 +262,7 @@ class Assessor:
         return undecided[~np.isin(undecided, constant)]
 
     def _look_closely(self, undecided: Index, multiplier: float, *, automatic: bool) -> None:
-        """Refine chunk by chunk; if the steps are not automatic yet, from automatic ones that learn as they go."""
-        confirmed, ratios, budget = 0, [], self.evaluator.budget
-        allowed = self.looked_up + _EXTRA_PER_COMPONENT * self.setting.x.size + _EXTRA
-        chunk = _CHUNK_UNDER_LIMITS if budget.has_limits else _CHUNK
-        self.result.flags[undecided] |= int(Flag.UNCONFIRMED)  # until it is recorded what a closer look saw
-        for start in range(0, undecided.size, chunk):
-            if confirmed >= _ENOUGH_MISMATCHES or self.looked_up > allowed:
-                break
-            part = undecided[start : start + chunk]
-            budget.closer = _LIKELY * min(undecided.size - start, _ENOUGH_MISMATCHES - confirmed)
-            steps = self.result.step[part] if automatic else self._starting_steps(part, multiplier)
-            begun = dict(zip(part.tolist(), steps.tolist(), strict=True))
-            try:
-                for i, seen in self._converse(begun):
-                    self.result.record(i, seen, self.unit)
-                    confirmed += seen.verdict is Verdict.MISMATCH
-                    if seen.verdict is Verdict.MATCH:
-                        ratios.append(multiplier * seen.step / begun[i])
-            except BudgetSpent:
-                return
-            if not automatic and len(ratios) > (start + part.size) / 2:
-                multiplier = float(np.median(ratios))
-        budget.closer = 0
-
-    def _starting_steps(self, part: Index, multiplier: float) -> Floats:
-        wanted = self.setting.automatic_step(part, multiplier)
-        return generic_steps(self.setting.x[part], wanted, part, 1, self.setting.grid)
-
-    def _converse(self, steps: dict[int, float]) -> Iterator[tuple[int, Closeup]]:
-        """Hold one conversation per component, beginning at its step."""
-        talks = {
-            i: look_closely(self.setting, i, step, self.known.pop(i, {}), limits(self.bounds, i))
-            for i, step in steps.items()
-        }
-        return hold_all(talks, self._answer)
-
-    def _answer(self, questions: dict[int, list[float]]) -> dict[int, list[float]]:
-        index = np.array([i for i, points in questions.items() for _ in points], dtype=np.int64)
-        coordinate = np.array([p for points in questions.values() for p in points])
-        values, status = self.evaluator.displaced(index, coordinate)
-        self.looked_up += index.size
-        require_seen(status)
-        for k in np.flatnonzero(status):
-            self.result.failed.setdefault(int(index[k]), float(coordinate[k]))
-        ends = np.cumsum([len(points) for points in questions.values()])[:-1]
-        return {i: part.tolist() for i, part in zip(questions, np.split(values * self.unit, ends), strict=True)}
+        self.looks.settle(self.setting, undecided, self.result, multiplier, automatic=automatic)
 
     def _finish(self, first: FirstDifferences) -> Assessment:
         """In the units of f; may be called again."""
@@ -326,10 +276,3 @@ class Assessor:
             bar=result.bar / self.unit,
             noise=self.setting.noise.largest / self.unit,
         )
-
-
-def limits(bounds: Bounds | None, i: int) -> tuple[float, float]:
-    """Lowest and highest value that coordinate i may take."""
-    if bounds is None:
-        return (-math.inf, math.inf)
-    return (float(bounds.lower[i]), float(bounds.upper[i]))
