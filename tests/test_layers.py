@@ -190,7 +190,7 @@ LAYERS = (
                 "_sparse.extend",
                 "_sparse.course",
             ),
-            *("_sparse.report", "_sparse.causes", "_sparse.result", "_sparse.check"),
+            *("_sparse.report", "_sparse.causes", "_sparse.local_causes", "_sparse.result", "_sparse.check"),
             *("_sparse.alone", "_sparse.terms", "_sparse.sums"),
         ),
         (

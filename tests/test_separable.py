@@ -81,7 +81,7 @@ def test_a_million_variables():
     x = point(n)
     result = check_separable(rosenbrock_terms, x, gradient, chain(n), args=(0.0,))
     assert result.verdict is Verdict.MATCH, result.reason
-    assert result.evaluations <= 48
+    assert result.evaluations <= 60  # 10, if none of the million needs a closer look
 
 
 @pytest.mark.parametrize("k", [0, 3, 500, 999])

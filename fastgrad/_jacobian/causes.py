@@ -42,6 +42,10 @@ class Line(Block):
 
     line: str = ""
     kind: str = "Jacobian"
+    names: tuple[int, ...] | None = None  # numbers of the entries, if they are not consecutive
+
+    def number(self, entry: int) -> str:
+        return str(entry if self.names is None else self.names[entry])
 
     @property
     def function(self) -> str:
@@ -73,7 +77,7 @@ def find_causes(dense: Dense) -> tuple[Cause, ...]:
     wrong = dense.by_rows(dense.found.verdict == MISMATCH)
     if not wrong.any() or wrong.size > _MOST_ENTRIES:
         return ()
-    evidence, region = _evidence(dense, wrong), Matrix("", 0, dense.shape, dense.kind)
+    evidence, region = evidence_of(dense, wrong), Matrix("", 0, dense.shape, dense.kind)
     broken = wrong & ~np.isfinite(evidence.analytical)
     missing, evidence = _missing_lines(evidence, dense)
     causes = explain(evidence, [region], broken)
@@ -99,7 +103,8 @@ def _missing_lines(evidence: Evidence, dense: Dense) -> tuple[tuple[Cause, ...],
     return tuple(causes), evidence.without(explained.reshape(-1))
 
 
-def _evidence(dense: Dense, wrong: NDArray[np.bool_]) -> Evidence:
+def evidence_of(dense: Dense, wrong: NDArray[np.bool_]) -> Evidence:
+    """The entries of a matrix row by row, as laws are tried on them."""
     found, (m, n) = dense.found, dense.shape
     with np.errstate(all="ignore"):
         # Entries that were not looked at closely are no evidence, but can contradict a law.
@@ -128,20 +133,23 @@ def _line_by_line(evidence: Evidence, dense: Dense) -> tuple[Cause, ...]:
     for lines, rows, what in ((index, wrong.any(axis=1), "row"), (index.T, wrong.any(axis=0), "column")):
         touched = np.flatnonzero(rows)
         if 0 < touched.size <= _MOST_LINES:
-            causes = [of_line(_picked(evidence, lines[k]), f"{what} {k}", dense.kind) for k in touched.tolist()]
+            causes = [of_line(picked(evidence, lines[k]), f"{what} {k}", dense.kind) for k in touched.tolist()]
             if all(causes):
                 return tuple(cause for found in causes for cause in found)
     return ()
 
 
-def of_line(evidence: Evidence, line: str, kind: str = "Jacobian") -> tuple[Cause, ...]:
+def of_line(
+    evidence: Evidence, line: str, kind: str = "Jacobian", names: tuple[int, ...] | None = None
+) -> tuple[Cause, ...]:
     """The laws of one row or column, in words that name it."""
-    region = Line("", 0, evidence.x.shape, line, kind)
+    region = Line("", 0, evidence.x.shape, line, kind, names)
     found = explain(evidence, [region], np.zeros_like(evidence.wrong))
     return tuple(replace(cause, block=line, sentence=f"in {line}, {cause.sentence}") for cause in found)
 
 
-def _picked(evidence: Evidence, index: NDArray[np.intp]) -> Evidence:
+def picked(evidence: Evidence, index: NDArray[np.intp]) -> Evidence:
+    """The evidence of some entries."""
     return Evidence(
         evidence.x[index], evidence.analytical[index], evidence.numerical[index], evidence.tolerance[index],
         evidence.wrong[index], evidence.known[index], index.shape, evidence.sizes, evidence.constants,

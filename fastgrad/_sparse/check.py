@@ -47,7 +47,10 @@ class SparseCheck(DenseCheck):
             self._looking.require_intact()
         result = make_sparse_result(
             course, assessor, first,
-            Subject(self.point, (own, values), declared, *layouts, _builder(given.array, shape, self.point.dtype)),
+            Subject(
+                self.point, (own, values), declared, *layouts, self.request.constants,
+                _builder(given.array, shape, self.point.dtype),
+            ),
             evaluations=self.evaluations, elapsed=time.perf_counter() - started,
         )  # fmt: skip
         budget.let_out(result)

@@ -1,6 +1,6 @@
 """From a course with a pattern to the result that the user gets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._assessment import Assessment
+from fastgrad._causes.cause import Cause
 from fastgrad._inputs import Array, Point
 from fastgrad._jacobian.assess import EntryAssessor
 from fastgrad._jacobian.differences import ColumnDifferences
@@ -19,6 +20,7 @@ from fastgrad._reason import overall_verdict, worst_first
 from fastgrad._report import difference_of
 from fastgrad._sparse.causes import Given, find_causes
 from fastgrad._sparse.course import Course
+from fastgrad._sparse.local_causes import Listed, find_local_causes
 from fastgrad._sparse.pattern import Index, Pattern
 from fastgrad._sparse.report import PatternCheck, SparseJacobianCheck
 from fastgrad.metric import error_norms
@@ -39,6 +41,7 @@ class Subject:
     declared: Pattern
     rows: Layout
     columns: Layout
+    constants: Mapping[str, float]
     build: Callable[[Index, Index, Array], Any]  # a matrix in the form of the given one, from a list of entries
 
 
@@ -78,8 +81,6 @@ def make_sparse_result(
     blind = course.blind(_resolved_sizes(assessor.result))
     pattern = pattern_check(course, subject.declared, _lacking(subject, listed), blind)
     verdict = _verdict(found, pattern)
-    wrong = found.verdict == MISMATCH
-    given = Given(*_as_floats(subject.jacobian), course.probes, course.first_left, course.rtol)
     return SparseJacobianCheck(
         numerical_jacobian=subject.build(listed.pattern.rows, listed.pattern.columns, numerical),
         relative_error=norms.relative_error,
@@ -96,7 +97,7 @@ def make_sparse_result(
         outside=listed.outside,
         pattern=pattern,
         step=course.steps,
-        causes=find_causes(given, (listed.pattern.rows[wrong], listed.pattern.columns[wrong])),
+        causes=_causes(listed, course),
         noise=assessor.noise_by_row,
         rtol=course.rtol,
         row_errors=_row_errors(listed, numerical),
@@ -109,6 +110,18 @@ def make_sparse_result(
         threads=assessor.evaluator.threads,
         executor=assessor.evaluator.route,
     )
+
+
+def _causes(listed: _Listed, course: Course) -> tuple[Cause, ...]:
+    """Laws that probes show of the whole matrix; else those of full matrices, on what is listed."""
+    wrong = np.flatnonzero(listed.found.verdict == MISMATCH)
+    if wrong.size == 0:
+        return ()
+    given = Given(*_as_floats(listed.subject.jacobian), course.probes, course.first_left, course.rtol)
+    x = listed.subject.point.flat.astype(np.float64)
+    analytical = listed.analytical.astype(np.float64)
+    entries = Listed(x, listed.pattern, analytical, listed.found, course.unexplained, listed.subject.constants)
+    return find_causes(given, (listed.pattern.rows[wrong], listed.pattern.columns[wrong])) or find_local_causes(entries)
 
 
 def _numerical(course: Course, found: Assessment, first: ColumnDifferences) -> Floats:
