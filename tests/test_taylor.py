@@ -499,7 +499,7 @@ def test_evaluations_are_counted():
         (
             {"steps": [-1, 1]},
             ValueError,
-            "steps holds 2 different numbers, the least -1; need two or more, all positive",
+            "steps holds 2 different numbers, the least -1; need two or more",
         ),
         ({"steps": [0, 1]}, ValueError, "steps holds 2 different numbers, the least 0; need two or more"),
         ({"steps": [1]}, ValueError, "steps holds 1 different number, the least 1; need two or more"),
