@@ -25,6 +25,7 @@ _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)
 _PRESENT_IN_PLACE = frozenset({"fastgrad", "numba", "numpy", "scipy"})  # libraries, wherever they are installed
 _NO_CELL = CellType()
 _LONGEST_KEY = 60  # of a dict, as part of a name
+_MANY = 1000  # numbers or words in a dict, which then have no names of their own
 
 Parts = Iterator[tuple[str, Any]]
 
@@ -57,6 +58,8 @@ def leaf(value: Any) -> str | None:
         return digest(type(value).__name__, str(getattr(value, "dtype", "")), repr(value))
     if isinstance(value, CodeType):
         return digest(*_pieces_of_code(value))
+    if type(value) is dict and len(value) > _MANY and all(map(_is_plain, value.items())):
+        return digest("".join(sorted(map(repr, value.items()))))
     if isinstance(value, set | frozenset):
         return digest(type(value).__name__, *sorted(repr(member) for member in value if _is_plain(member)))
     if type(value).__module__.startswith("numba.core.types"):

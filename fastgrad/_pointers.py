@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import hashlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,11 +34,6 @@ def is_c_function(function: Any) -> bool:
 def is_low_level_callable(function: Any) -> bool:
     """Whether it is a scipy.LowLevelCallable, which holds a pointer and its data."""
     return type(function).__name__ == "LowLevelCallable" and hasattr(function, "user_data")
-
-
-def name_of_function(function: Any) -> str:
-    """A name for reports and checkpoints."""
-    return str(getattr(function, "__name__", None) or type(function).__name__)
 
 
 # --- what a function declares ----------------------------------------------------------------------------------
@@ -74,7 +70,7 @@ def _declared(function: Any) -> tuple[str, ...] | None:
         if kind.kind == "function":
             return tuple(_cffi_word(part) for part in (kind.result, *kind.args))
     if type(function).__name__ == "PyCapsule":
-        return None
+        return _declared_by_name(_name_of_capsule(function))
     raise TypeError(
         f"function is {described(function)}; need a pointer to a C function of ctypes, cffi, "
         f"scipy.LowLevelCallable or numba.cfunc (for a function of a cffi module, ffi.addressof(lib, 'name'))."
@@ -86,6 +82,37 @@ def _declared_to_ctypes(function: Any) -> tuple[str, ...]:
         raise TypeError("function is of ctypes.PyDLL, which needs the interpreter lock; load it with ctypes.CDLL.")
     arguments = _WORDS[1:] if function.argtypes is None else tuple(map(_ctypes_word, function.argtypes))
     return (_ctypes_word(function.restype), *arguments)
+
+
+def _declared_by_name(name: bytes | None) -> tuple[str, ...] | None:
+    """SciPy and Cython name a capsule by the declaration of its function."""
+    declaration = re.fullmatch(r"(.+?)\s*\((.*)\)", (name or b"").decode(errors="replace"))
+    if declaration is None:
+        return None
+    return tuple(_c_word(text) for text in (declaration[1], *declaration[2].split(",")))
+
+
+def _c_word(text: str) -> str:
+    """A type of C without its qualifiers and the name of the argument that may follow."""
+    stars = " *" * (text.count("*") + text.count("["))
+    words = [word for word in re.findall(r"\w+", text.partition("*")[0]) if word not in _QUALIFIERS]
+    base = " ".join(words)
+    for pattern, width in _INTEGERS.items():
+        if re.search(pattern, base):
+            return f"int{width}{stars}"
+    return base.partition(" ")[0] + stars if words else text.strip()
+
+
+_QUALIFIERS = ("const", "restrict", "volatile", "unsigned", "signed", "struct")
+_INTEGERS = {  # of C, NumPy and Cython, by what their names have in common
+    r"int64|longlong|long long": 64,
+    r"int32": 32,
+    r"int16|\bshort": 16,
+    r"int8|\bchar": 8,
+    r"intp|size_t|ptrdiff_t": 8 * ctypes.sizeof(ctypes.c_size_t),
+    r"\blong\b(?! double)": 8 * ctypes.sizeof(ctypes.c_long),
+    r"\bint\b": 8 * ctypes.sizeof(ctypes.c_int),
+}
 
 
 def _numba_word(kind: Any) -> str:
@@ -161,11 +188,16 @@ def _address_of_array(data: NDArray[Any]) -> int:
     return data.ctypes.data
 
 
-def _address_in_capsule(capsule: Any) -> int:
-    get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+def _name_of_capsule(capsule: Any) -> bytes | None:
+    get_name = ctypes.pythonapi.PyCapsule_GetName
     get_name.restype, get_name.argtypes = ctypes.c_char_p, (ctypes.py_object,)
+    return get_name(capsule)  # type: ignore[no-any-return]
+
+
+def _address_in_capsule(capsule: Any) -> int:
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    return get_pointer(capsule, get_name(capsule)) or 0
+    return get_pointer(capsule, _name_of_capsule(capsule)) or 0
 
 
 def _is_cffi(value: Any) -> bool:

@@ -16,7 +16,6 @@ from fastgrad._pointers import (
     address_of_data,
     address_of_function,
     is_low_level_callable,
-    name_of_function,
     require_prototype,
 )
 
@@ -37,7 +36,6 @@ class CObjective:
 
     compiled: Callable[..., float]
     alone: str | None
-    __qualname__: str  # of the C function: what tells objectives apart, for a checkpoint
 
     def __call__(self, x: ArrayLike) -> float:
         given = np.asarray(x)
@@ -153,7 +151,7 @@ def c_objective(function: Any, *, data: Any = None, thread_safe: bool = True) ->
     # For checkpoints. An address is not the same in another process.
     stands_for = {".function": function, ".data": None if is_whole(data) else data}
     compiled = _compiled(address, address_of_data(data), stands_for)
-    return CObjective(compiled, alone, name_of_function(function))
+    return CObjective(compiled, alone)
 
 
 def _compiled(address: int, data: int, stands_for: dict[str, Any]) -> Callable[..., float]:

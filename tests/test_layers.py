@@ -39,7 +39,7 @@ LAYERS = (
         ),
     ),
     Layer("threads", ("_threads",)),
-    Layer("values and calls", ("_options", "_calls")),
+    Layer("values and calls", ("_options", "_calls"), ("threads",)),
     Layer("HTML", ("_html",)),
     # Arithmetic on what was measured: pure NumPy, evaluates nothing.
     Layer(
@@ -111,7 +111,7 @@ LAYERS = (
         ("compiled code", "threads", "values and calls", "foreign functions", "gates"),
     ),
     Layer("patterns", ("_sparse.pattern",), ("compiled code",)),
-    Layer("first differences", ("_first",), ("compiled code", "gates", "schedule")),
+    Layer("first differences", ("_first", "_work"), ("compiled code", "gates", "schedule")),
     Layer(
         "probes",
         (
@@ -239,7 +239,8 @@ LAYERS = (
             *("sparsity", "separable"),
         ),
         (
-            *("compiled code", "values and calls", "HTML", "judge", "causes", "branches", "gates", "steps", "metric"),
+            *("compiled code", "values and calls", "foreign functions", "HTML", "judge", "causes", "branches", "gates"),
+            *("steps", "metric"),
             *("schedule", "first differences", "probes", "assessment"),
             *("report", "result", "sweep report", "directional reports", "course of a directional check"),
             *("remainders", "slopes", "Taylor report", "patterns", "Jacobians", "sparse Jacobians", "products"),
