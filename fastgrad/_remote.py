@@ -32,7 +32,9 @@ _LEAST_SECONDS = 0.01  # in the last tasks: a few times what it costs to send on
 _IN_FLIGHT = 2  # tasks per worker: one in work, one waiting
 _GROWTH = 8  # of a task over the largest answered before it: f may be dearer beside x than at x itself
 _KEPT = 4  # checks that a thread of a worker remembers
-_WORK_PER_INSPECTION = 10.0  # seconds of work for one of looking whether f has changed its arguments
+# Seconds of work for one of looking whether f has changed its arguments. Some work is counted before any is done, so
+# that each of the small tasks in which a check begins, or which are all of it, is followed by a look.
+_WORK_PER_INSPECTION, _WORK_CREDITED = 10.0, 0.5
 
 
 # --- in the worker ----------------------------------------------------------------------------------------------
@@ -72,23 +74,22 @@ class _Bench:
     def __init__(self, job: Job) -> None:
         self._job = job  # held here, so that it stays in _jobs
         self._evaluator = Evaluator(prepare(job.f, job.point, job.args), job.point, threads=1, seconds=0.0)
-        self._inspection = 0.0  # seconds the last one took
-        self._not_inspected = 0.0  # seconds of work since
+        self._worked, self._inspected = _WORK_CREDITED, 0.0  # seconds
 
     def work(self, operation: str, arrays: tuple[Array, ...]) -> Answer:
         start = time.perf_counter()
         outputs, status = self._evaluator.run_slice(operation, arrays)
         self._evaluator.budget.let_out()  # an interruption, which reaches all processes of a terminal
         seconds = time.perf_counter() - start
-        self._not_inspected += seconds
-        if self._not_inspected >= _WORK_PER_INSPECTION * self._inspection:
+        self._worked += seconds
+        if self._worked >= _WORK_PER_INSPECTION * self._inspected:
             self._inspect()
         return Answer(outputs, status, seconds)
 
     def _inspect(self) -> None:
         start = time.perf_counter()
         self._evaluator.require_intact()
-        self._inspection, self._not_inspected = time.perf_counter() - start, 0.0
+        self._inspected += time.perf_counter() - start
 
 
 # Threads of a worker share x and the arguments, but each has rows of its own.
