@@ -207,7 +207,7 @@ def test_matrices_in_the_wrong_layout(model, bar):
         (matrix[:, ::-1], "the columns of the gradient are in reverse order"),
         (
             np.roll(matrix, 1, axis=0),
-            "rows of the gradient are shifted: row i + 1 of the gradient is that of row i, cyc",
+            "shifted: row i + 1 of the gradient is that of row i, cyclically",
         ),
         (np.roll(matrix, -1, axis=1), "are shifted: column i of the gradient is that of column i + 1, cyclically"),
         (np.roll(matrix, 1), "read as one row, is shifted: analytical[i + 1] is the derivative of entry i, cyclically"),
@@ -642,7 +642,7 @@ def test_a_lone_accident_at_plain_numbers_is_not_named(name):
 def test_a_zero_that_x_may_have_made_is_stated_and_not_explained(x):
     gradient = Gradient(np.array(x), np.array([1.23456, 2.0, 3.14159]))
     assert sentences(gradient.causes(gradient.right * [1, 0, 1])) == ["entry 1 is exactly zero"]
-    elsewhere = Gradient(np.array([0.71828, 1.0, 1.41421]), gradient.right)
+    elsewhere = Gradient(np.array([0.71828, 1.23571, 1.41421]), gradient.right)
     assert sentences(elsewhere.causes(gradient.right * [1, 0, 1])) == [
         "entry 1 is exactly zero: zeroed or never written"
     ]

@@ -106,11 +106,11 @@ class Evidence:
         return np.where(doubtful, np.fmax(digits, -MOST_DIGITS_AT_PLAIN_X), digits)
 
     def vanishes_by_accident(self, entries: Mask) -> bool:
-        """Whether x alone may make a derivative zero: a factor x that is 0, a difference of equal x, plain numbers."""
+        """Whether x alone may make a derivative zero: plain numbers, 0 above all, or a difference of equal x."""
         values, count = np.unique(self.x, return_counts=True)
         copies = max(1.0, self.x.size / self.sizes["n"])  # a matrix has one of x for each row
         alone = np.isin(self.x[entries], values[count <= copies])
-        return bool(self.at_plain_x or np.any(self.x == 0) or not np.all(alone))
+        return bool(np.any(is_plain(self.x)) or not np.all(alone))
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,8 @@ def is_plain(values: Floats) -> Mask:
     mantissa, _ = np.frexp(values)
     with np.errstate(all="ignore"):
         digits = np.abs(values) / 10.0 ** (np.floor(np.log10(np.abs(values))) - 1)
-        decimal = np.abs(digits - np.rint(digits)) <= 1e-7 * digits
+        rounding = np.where(values.astype(np.float32) == values, 1e-7, 1e-14)
+        decimal = np.abs(digits - np.rint(digits)) <= rounding * digits
     return np.asarray((64 * mantissa == np.rint(64 * mantissa)) | decimal)
 
 

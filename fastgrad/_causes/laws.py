@@ -21,6 +21,7 @@ from fastgrad._causes.evidence import (
     Floats,
     Mask,
     feasible,
+    is_plain,
     log_chance,
     round_mantissa,
 )
@@ -123,10 +124,10 @@ def multiplied(evidence: Evidence) -> Iterator[Fit]:
     certain = chance < SURE or (number.alternatives == SIMPLE and is_wrong_throughout(evidence))
     if np.all(holds[wrong]) and certain:
         flipped = "" if sign > 0 else ", and {has} the wrong sign"
-        kind, text = "factor", f"{{who}} {{is}} {change}{flipped}{number.hint}{doubt_of_powers(evidence)}"
+        kind, text = "factor", f"{{who}} {{is}} {change}{flipped}{number.hint}"
         if sign < 0 and ratio == 1:
             kind, text = "sign", "{who} {has} the wrong sign"
-        yield Fit(kind, text, holds, chance, number.parameters, sign / ratio)
+        yield Fit(kind, text + doubt_of_powers(evidence, kind), holds, chance, number.parameters, sign / ratio)
 
 
 def is_wrong_throughout(evidence: Evidence) -> bool:
@@ -139,10 +140,11 @@ def is_wrong_throughout(evidence: Evidence) -> bool:
     return bool(np.all(evidence.wrong[evidence.known]) and min(distinct) >= FEWEST_THROUGHOUT)
 
 
-def doubt_of_powers(evidence: Evidence) -> str:
-    """At a single plain number, x**2 for 2 * x is a factor too, the same in every entry."""
-    sizes = np.abs(evidence.x[evidence.wrong])
-    return " (or a wrong power of x: x cannot tell)" if evidence.at_plain_x and np.ptp(sizes) == 0 else ""
+def doubt_of_powers(evidence: Evidence, kind: str) -> str:
+    """At a single plain number, x**2 for 2 * x is a factor too, the same in every entry; at -1 a sign."""
+    x = evidence.x[evidence.wrong]
+    alike = np.all(is_plain(x)) and np.ptp(np.abs(x)) == 0 and (kind == "factor" or np.any(x < 0))
+    return " (or a wrong power of x: x cannot tell)" if alike else ""
 
 
 def widest_bars(number: Number, evidence: Evidence) -> float:
