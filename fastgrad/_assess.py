@@ -157,7 +157,8 @@ class Assessor:
         noise = NOISE_WIDTH * self.setting.sigma(undecided, first.step[undecided]) / first.step[undecided]
         difference = np.abs(first.quotient[undecided] * self.unit - self.setting.analytical[undecided])
         lost = undecided[difference <= noise]
-        for part in (lost[:_MANY], lost[_MANY:]):
+        sample = lost[:: max(1, lost.size // _MANY)]  # of all suspicions, by which they are sorted
+        for part in (sample, np.setdiff1d(lost, sample)):
             open_ = self._take(part, no_differences(self.setting.x.size), self._automatic_steps(part, 1.0))
             if 2 * open_.size > part.size:
                 break

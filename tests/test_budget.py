@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad import _assess, _components, _result, gradient
+from fastgrad import _assess, _components, _looks, _result, gradient
 from fastgrad._budget import Budget
 from fastgrad._reason import detectable_share
 
@@ -340,7 +340,7 @@ def once(function):
         (_components, "replay_failure"),
         (_assess, "judge_plain"),
         (_assess, "noise_from_residuals"),
-        (_assess, "look_closely"),
+        (_looks, "look_closely"),
         (_result, "find_causes"),
         (_result, "give_reason"),
         (Budget, "finish"),
