@@ -219,7 +219,9 @@ def test_the_other_reading_of_a_rectangular_matrix():
 def test_function_that_ignores_its_argument():
     gradient = Gradient(np.arange(5.0), np.zeros(5))
     bugged = np.random.default_rng(0).normal(size=5)
-    assert sentences(gradient.causes(bugged)) == ["every entry has a numerical derivative of zero: f does not react, or is stationary there"]
+    assert sentences(gradient.causes(bugged)) == [
+        "every entry has a numerical derivative of zero: f does not react, or is stationary there"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,12 @@ def unused(evidence: Evidence) -> Iterator[Fit]:
     holds = evidence.agrees(np.zeros_like(evidence.numerical))
     chance = log_chance(evidence.surprise, free=0, among=SIMPLE)
     if np.all(holds[evidence.wrong]) and chance < SURE:
-        yield Fit("unused", "{who} {has} a numerical derivative of zero: {f} does not react, or is stationary there", holds, chance)
+        yield Fit(
+            "unused",
+            "{who} {has} a numerical derivative of zero: {f} does not react, or is stationary there",
+            holds,
+            chance,
+        )
 
 
 def rounded_to_single(evidence: Evidence) -> Iterator[Fit]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastgrad._user_files import UnusableInput, array_in, arrays_in, named_arrays_in, object_named, point_in
+from fastgrad._user_files import UnusableInput, array_in, arrays_in, matrix_or_arrays_in, object_named, point_in
 
 EPILOG = """\
 exit codes:
@@ -112,7 +112,7 @@ def problem(options: argparse.Namespace) -> tuple[Any, Any, Any, tuple[Any, ...]
 def _derivative(target: str, role: str) -> Any:
     if target.endswith(".npy"):
         return array_in(target, role=role)
-    return (named_arrays_in if target.endswith(".npz") else object_named)(target, role=role)
+    return (matrix_or_arrays_in if target.endswith(".npz") else object_named)(target, role=role)
 
 
 # --- files to be written: whether they can is found out before f is evaluated --------------------------------------

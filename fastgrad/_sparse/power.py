@@ -2,9 +2,9 @@
 
 What matters is measured against the row itself. An entry outside the pattern that moves the row as much as its largest
 entry does, each by the step of its coordinate, must not be missed with more than a small probability; steps follow
-the sizes of the coordinates, so that this compares entries times coordinates, in the units of F. Near a stationary point
-the entries are small by accident: what counts is what curvature makes of them when a coordinate moves by a tenth. A row
-in which nothing is resolved, of zeros say, has no largest entry: |F_i| over the coordinates takes its place.
+the sizes of the coordinates, so that this compares entries times coordinates, in the units of F. Near a stationary
+point the entries are small by accident: what counts is what curvature makes of them when a coordinate moves by a tenth.
+A row in which nothing is resolved, of zeros say, has no largest entry: |F_i| over the coordinates takes its place.
 """
 
 import numpy as np
