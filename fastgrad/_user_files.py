@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+_OF_SPARSE = {"format", "shape", "data"}  # arrays that every sparse matrix is saved as, besides those of its format
+
 
 class UnusableInput(Exception):
     """A request that cannot be carried out; the message is the line that the user reads."""
@@ -155,6 +157,23 @@ def named_arrays_in(path: str, *, role: str) -> dict[str, Any]:
     try:
         with loaded:
             return {name: loaded[name] for name in loaded.files}
+    except Exception as error:
+        raise UnusableInput(_why_not_read(path, role, error)) from error
+
+
+def matrix_or_arrays_in(path: str, *, role: str) -> Any:
+    """The sparse matrix in a file of scipy.sparse.save_npz; or the arrays in another .npz file by their names."""
+    arrays = named_arrays_in(path, role=role)
+    if not _OF_SPARSE <= arrays.keys():
+        return arrays
+    try:
+        from scipy.sparse import load_npz  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise UnusableInput(
+            f"{role}: {path} holds a sparse matrix, and SciPy is missing: pip install scipy."
+        ) from error
+    try:
+        return load_npz(path)
     except Exception as error:
         raise UnusableInput(_why_not_read(path, role, error)) from error
 

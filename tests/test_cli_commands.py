@@ -43,6 +43,10 @@ def hessian(x):
 def wrong_hessian(x):
     return np.diag(np.exp(x))
 
+def sparse_hessian(x):
+    from scipy.sparse import csr_array
+    return csr_array(hessian(x))
+
 @numba.njit
 def raises(x):
     raise ValueError("evaluated")
@@ -139,6 +143,30 @@ def test_named_arrays_come_from_npz_files(folder, capsys):
     np.savez("g.npz", rates=np.array([1.0, 2.0]))
     assert main(["check", "model.py:f", "g.npz", "--at", "x.npz"]) == 2
     assert "analytical_grad lacks offset; need the names of x: rates, offset." in error_line(capsys)
+
+
+@pytest.mark.parametrize(("wrong", "code"), [(False, 0), (True, 1)])
+def test_a_sparse_jacobian_is_read_from_a_file_and_drawn(folder, capsys, wrong, code):
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    full = np.diag(np.exp([0.5, 0.25, 1.0]))
+    full[0, 1] = full[1, 0] = 1.0 if not wrong else -1.0
+    scipy_sparse.save_npz("J.npz", scipy_sparse.csr_array(full))
+    drawing = ("--plot", "picture.png", "--html", "page.html") if find_spec("matplotlib") else ()
+    assert main(["jacobian", "model.py:gradient", "J.npz", *AT, *drawing]) == code
+    said = capsys.readouterr().out
+    assert ("MISMATCH: " if wrong else "MATCH: ") in said and "groups of columns" in said
+    if drawing:
+        assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in Path("page.html").read_text()
+    assert main(["jacobian", "model.py:gradient", "model.py:sparse_hessian", *AT, *drawing[:2]]) == 0
+    assert "groups of columns" in capsys.readouterr().out
+
+
+def test_a_torn_file_of_a_sparse_jacobian_is_refused_in_a_line(folder, capsys):
+    pytest.importorskip("scipy.sparse")
+    np.savez("J.npz", format=b"csr", shape=(3, 3), data=np.ones(2))
+    assert main(["jacobian", "model.py:gradient", "J.npz", *AT]) == 2
+    assert "jacobian: J.npz cannot be read" in error_line(capsys)
 
 
 def test_named_arrays_are_converted_one_by_one(folder, monkeypatch):

@@ -339,6 +339,27 @@ def test_a_jacobian_is_drawn_as_an_image():
 # --- many components -----------------------------------------------------------------------------------------------
 
 
+@nb.njit
+def chained(x):
+    return x**2 + 0.5 * np.append(x[1:], 0.0)
+
+
+@pytest.mark.parametrize("n", [30, 5000])
+def test_a_sparse_jacobian_is_drawn_by_the_entries_listed(n):
+    sparse = pytest.importorskip("scipy.sparse")
+    x = np.linspace(1.0, 2.0, n)
+    jacobian = sparse.diags_array([2.0 * x, np.full(n - 1, 0.5)], offsets=[0, 1]).tolil()
+    jacobian[7, 7], jacobian[3, 4] = 1.0, 0.0
+    result = fastgrad.check_jacobian(chained, x, jacobian.tocsr())
+    ax = plot_error(result)
+    (image,) = ax.images
+    pixels = np.ma.filled(image.get_array(), np.nan)
+    assert pixels.shape == (min(n, 600),) * 2 and 0 < np.count_nonzero(np.isfinite(pixels)) < 0.1 * pixels.size
+    (marks,) = ax.lines
+    assert sorted(zip(marks.get_ydata(), marks.get_xdata(), strict=True)) == [(3, 4), (7, 7)]
+    assert tuple(ax.get_xlim()) == (-0.5, n - 0.5) and tuple(ax.get_ylim()) == (n - 0.5, -0.5)
+
+
 def test_thinning_keeps_both_ends():
     order = np.random.default_rng(0).normal(size=100_000)
     shown = thinned(np.arange(100_000), order)

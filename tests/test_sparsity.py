@@ -295,6 +295,26 @@ def _row_of_stored_zeros(jacobian):
     return matrix
 
 
+def _with_row(jacobian, i, factor):
+    return scipy_sparse.diags_array(np.where(np.arange(jacobian.shape[0]) == i, factor, 1.0)) @ jacobian
+
+
+def _with_column(jacobian, j, factor):
+    return jacobian @ scipy_sparse.diags_array(np.where(np.arange(jacobian.shape[1]) == j, factor, 1.0))
+
+
+def _with_entry(jacobian, place, factor):
+    matrix = jacobian.tolil()
+    matrix[place] *= factor
+    return matrix.tocsc()
+
+
+def _swapped(jacobian, i):
+    order = np.arange(jacobian.shape[0])
+    order[[i, i + 1]] = i + 1, i
+    return jacobian.tocsr()[order]
+
+
 def _without_column(jacobian):
     matrix = jacobian.tolil()
     matrix[:, 9] = 0.0
@@ -311,16 +331,58 @@ def _without_column(jacobian):
         (_without_row, "zero", "row 7 of the Jacobian is exactly zero"),
         (_row_of_stored_zeros, "zero", "row 7 of the Jacobian is exactly zero"),
         (_without_column, "zero", "column 9 of the Jacobian is exactly zero"),
-        (lambda j: scipy_sparse.triu(j).T.tocsc(), None, "outside the pattern"),
+        (lambda j: _with_row(j, 7, -1.0), "sign", "the wrong sign"),
+        (lambda j: _with_column(j, 7, 3.0), "factor", "3 times too large"),
+        (lambda j: _swapped(j, 7), "swapped rows", "rows 7 and 8 of the Jacobian are swapped"),
+        (lambda j: _swapped(j.T, 7).T.tocsc(), "swapped columns", "columns 7 and 8 of the Jacobian are swapped"),
+        (lambda j: j[np.roll(np.arange(j.shape[0]), 1)], "shift", "row i + 1 of the Jacobian is that of row i"),
+        (lambda j: j[np.roll(np.arange(j.shape[0]), -1)], "shift", "row i of the Jacobian is that of row i + 1"),
+        (lambda j: _with_entry(j, (7, 8), -1.0), "sign", "has the wrong sign"),
+        (lambda j: _with_entry(j, (7, 8), 0.0), "zero", "is exactly zero"),
     ],
-    ids=["sign", "half", "thrice", "transposed", "no row", "zero row", "no column", "lower for upper"],
+    ids=[
+        "sign",
+        "half",
+        "thrice",
+        "transposed",
+        "no row",
+        "zero row",
+        "no column",
+        "row sign",
+        "column factor",
+        "swapped rows",
+        "swapped columns",
+        "shifted down",
+        "shifted up",
+        "entry sign",
+        "entry removed",
+    ],
 )
-def test_planted_errors_are_found_and_named(spoil, kind, words):
-    x, jacobian = problem(300)
+@pytest.mark.parametrize("n", [40, 300])
+def test_planted_errors_are_found_and_named(spoil, kind, words, n):
+    x, jacobian = problem(n)
     result = check_jacobian(F, x, spoil(jacobian), args=NOTHING)
     assert result.verdict is Verdict.MISMATCH
     assert words in str(result).replace("\n", " ")
-    assert [cause.kind for cause in result.causes] == ([kind] if kind else [])
+    assert [cause.kind for cause in result.causes] == [kind]
+
+
+def test_half_a_matrix_is_named_while_it_is_small_and_otherwise_found():
+    for n, kinds in ((40, ["zero"]), (300, [])):
+        x, jacobian = problem(n)
+        result = check_jacobian(F, x, scipy_sparse.tril(jacobian), args=NOTHING)
+        assert result.verdict is Verdict.MISMATCH and "outside the pattern" in result.reason
+        assert [cause.kind for cause in result.causes] == kinds
+        assert "above the diagonal are exactly zero" in "".join(cause.sentence for cause in result.causes) or n == 300
+
+
+def test_an_entry_of_which_F_is_stationary_is_not_said_to_have_no_influence():
+    result = check_jacobian(
+        squares, np.array([1.0, 0.0]), np.array([[2.0, 0.0], [0.0, 3.0]]), sparsity=([0, 1], [0, 1])
+    )
+    assert [c.sentence for c in result.causes] == [
+        "entry (1, 1) has a numerical derivative of zero: F does not react, or is stationary there"
+    ]
 
 
 def test_a_transposed_jacobian_of_another_structure_is_named():

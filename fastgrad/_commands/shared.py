@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastgrad._user_files import UnusableInput, array_in, arrays_in, named_arrays_in, object_named, point_in
+from fastgrad._user_files import UnusableInput, array_in, arrays_in, matrix_or_arrays_in, object_named, point_in
 
 EPILOG = """\
 exit codes:
@@ -113,7 +113,7 @@ def _derivative(target: str, role: str) -> Any:
     if target.endswith(".npy"):
         return array_in(target, role=role)
     if target.endswith(".npz"):
-        return named_arrays_in(target, role=role)
+        return matrix_or_arrays_in(target, role=role)
     return object_named(target, role=role, otherwise=", or a .npy or .npz file")
 
 

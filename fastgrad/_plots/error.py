@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad import GradientCheck, JacobianCheck, Verdict
+from fastgrad import GradientCheck, JacobianCheck, SparseJacobianCheck, Verdict
 from fastgrad._plots.compared import Compared, Floats, compared
 from fastgrad._plots.style import (
     GREY,
@@ -27,19 +27,20 @@ from fastgrad._plots.style import (
 _MOST_PIXELS = 600  # of an image along each side
 _LOWEST, _HIGHEST = 1e-6, 1e6  # of an error relative to what is allowed; beyond lies no information
 _LETTER, _TURNED = 8.6, 26.0  # pixels at 100 dpi: width of a letter, and from one turned line of text to the next
+_OF_MATRIX = ("row: value of F", "column: coordinate of x")
 
 
-def plot_error(result: GradientCheck | JacobianCheck, ax: Any = None) -> Any:
+def plot_error(result: GradientCheck | JacobianCheck | SparseJacobianCheck, ax: Any = None) -> Any:
     """Draw the error of each component relative to its error bar and tolerance: above 1 it is too large.
 
     Drawn is ``|estimate - analytical| / (uncertainty + rtol max(|estimate|, |analytical|))``, by position in x with
-    the named blocks, or as an image for an x of two dimensions and for a Jacobian or Hessian.
+    the named blocks, or as an image for an x of two dimensions and for a Jacobian or Hessian. Of a sparse Jacobian the
+    entries listed are drawn, those found outside the pattern among them; the rest stays white.
 
     Parameters
     ----------
-    result : GradientCheck, JacobianCheck or HessianCheck
-        Result of `fastgrad.check_gradient`, `fastgrad.check_jacobian` (without a sparsity pattern) or
-        `fastgrad.check_hessian`.
+    result : GradientCheck, JacobianCheck, SparseJacobianCheck or HessianCheck
+        Result of `fastgrad.check_gradient`, `fastgrad.check_jacobian` or `fastgrad.check_hessian`.
     ax : matplotlib.axes.Axes, optional
         Where to draw; default a new figure.
 
@@ -70,14 +71,20 @@ def plot_error(result: GradientCheck | JacobianCheck, ax: Any = None) -> Any:
     'error / allowed'
     >>> import matplotlib.pyplot; matplotlib.pyplot.close(ax.figure)
     """
-    maker = "check_gradient, check_hessian or check_jacobian (without a sparsity pattern)"
-    require_kind(result, "result", (GradientCheck, JacobianCheck), maker)
+    maker = "check_gradient, check_hessian or check_jacobian"
+    require_kind(result, "result", (GradientCheck, JacobianCheck, SparseJacobianCheck), maker)
     ax = axes(ax)
+    if isinstance(result, SparseJacobianCheck):
+        shares = error_shares(result.analytical, result.estimate, result.uncertainty, result.rtol)
+        places, shape, verdicts = (result.rows, result.columns), result.numerical_jacobian.shape, result.verdicts
+        _draw_patches(ax, shares, (_pooled_list(shares, places, shape), shape), _OF_MATRIX)
+        _mark(ax, shares, [(mark, *(index[verdicts == mark.verdict] for index in places)) for mark in MARKS[1:]])
+        return ax
     entries = compared(result)
     shares = error_shares(entries.analytical, entries.estimate, entries.uncertainty, result.rtol)
     if isinstance(result, JacobianCheck):
-        shape, labels = result.verdicts.shape, ("row: value of F", "column: coordinate of x")
-        _draw_image(ax, shares.reshape(shape), entries.verdicts.reshape(shape), labels)
+        shape = result.verdicts.shape
+        _draw_image(ax, shares.reshape(shape), entries.verdicts.reshape(shape), _OF_MATRIX)
     elif len(result.layout.shape) == 2 and min(result.layout.shape) > 1 and not result.layout.blocks:
         shape, labels = result.layout.shape, ("first index of x", "second index of x")
         _draw_image(ax, shares.reshape(shape), entries.verdicts.reshape(shape), labels)
@@ -176,28 +183,45 @@ def _covers(left: tuple[float, str], right: tuple[float, str], pixels: float) ->
 
 
 def _draw_image(ax: Any, shares: NDArray[Any], verdicts: NDArray[Any], labels: tuple[str, str]) -> None:
+    _draw_patches(ax, shares, (_pooled(shares), shares.shape), labels)
+    _mark(ax, shares, [(mark, *np.nonzero(verdicts == mark.verdict)) for mark in MARKS[1:]])
+
+
+def _draw_patches(ax: Any, shares: Floats, picture: tuple[Floats, tuple[int, ...]], labels: tuple[str, str]) -> None:
+    """An image of patches that covers a matrix of some shape, in colours that suit all shares."""
     from matplotlib.colors import LogNorm
 
-    pooled = _pooled(shares)
+    pooled, (m, n) = picture
     known = np.clip(shares[np.isfinite(shares) & (shares > 0.0)], _LOWEST, _HIGHEST)
     low, high = (known.min(), known.max()) if known.size else (0.1, 1.0)
-    picture = ax.imshow(
+    image = ax.imshow(
         np.clip(pooled, _LOWEST, _HIGHEST), norm=LogNorm(min(low, 0.1), max(high, 10.0)), cmap="cividis",
-        interpolation="nearest", aspect="auto", extent=(-0.5, shares.shape[1] - 0.5, shares.shape[0] - 0.5, -0.5),
+        interpolation="nearest", aspect="auto", extent=(-0.5, n - 0.5, m - 0.5, -0.5),
     )  # fmt: skip
-    for mark in MARKS[1:]:
-        rows, columns = np.nonzero(verdicts == mark.verdict)
+    ax.figure.colorbar(image, ax=ax, label="error / allowed")
+    ax.set(xlabel=labels[1], ylabel=labels[0], xlim=(-0.5, n - 0.5), ylim=(m - 0.5, -0.5))
+    whole_numbers(ax.xaxis)
+    whole_numbers(ax.yaxis)
+
+
+def _mark(ax: Any, shares: Floats, marks: list[tuple[Any, ...]]) -> None:
+    """Every wrong or undecided entry, by row and column."""
+    for mark, rows, columns in marks:
         if rows.size:
             ax.plot(
                 columns, rows, mark.marker, color=mark.colour, markersize=mark.size, markeredgecolor="white",
                 markeredgewidth=0.8, label=f"{grouped(rows.size)} {mark.label}", rasterized=rows.size > 1000,
             )  # fmt: skip
-    ax.figure.colorbar(picture, ax=ax, label="error / allowed")
-    ax.set(xlabel=labels[1], ylabel=labels[0], xlim=(-0.5, shares.shape[1] - 0.5))
-    ax.set_ylim(shares.shape[0] - 0.5, -0.5)
-    whole_numbers(ax.xaxis)
-    whole_numbers(ax.yaxis)
     _explain_marks(ax, shares)
+
+
+def _pooled_list(shares: Floats, places: tuple[Any, Any], shape: tuple[int, ...]) -> Floats:
+    """The largest error of each patch, of entries in a list; patches without any are NaN."""
+    size = [min(n, _MOST_PIXELS) for n in shape]
+    row, column = (index * count // n for index, count, n in zip(places, size, shape, strict=True))
+    pooled = np.full(size, np.nan)
+    np.fmax.at(pooled, (row, column), shares)
+    return pooled
 
 
 def _pooled(shares: NDArray[Any]) -> NDArray[Any]:

@@ -1,10 +1,11 @@
-"""Causes of a wrong sparse Jacobian by the laws of full ones: on the whole matrix while that is small, else on its lines.
+"""Causes of a wrong sparse Jacobian by the laws of full ones: on the whole matrix if it is small, else on its lines.
 
 Entries that are not listed are zero in the Jacobian, and zero in F where the pattern held.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class Listed:
         place = j[own] * rows.size + i[own]
         found, size = self.found, rows.size * columns.size
 
-        def spread(values: NDArray[np.generic], elsewhere: NDArray[np.generic] | float) -> NDArray[np.generic]:
+        def spread(values: NDArray[Any], elsewhere: Any) -> NDArray[Any]:
             full = np.empty(size, values.dtype)
             full[:] = elsewhere
             full[place] = values[own]

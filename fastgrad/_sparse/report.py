@@ -91,7 +91,8 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
     relative_error : float
         ||numerical - analytical|| / (||numerical|| + ||analytical||) in Frobenius norms over the entries listed.
     verdict : Verdict
-        MATCH, MISMATCH or INCONCLUSIVE. A match includes that the pattern held.
+        MATCH, MISMATCH or INCONCLUSIVE. A match includes that the pattern held, and that it was seen to in every row.
+        A pattern declared that lacks entries which the Jacobian and F have is a mismatch.
     reason : str
         Why, in a sentence.
     rows, columns : ndarray of int64, shape (entries,)
