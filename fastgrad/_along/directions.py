@@ -56,6 +56,13 @@ def plan_draws(point: Point, count: int) -> list[Draw]:
     return [Draw(scale, number) for number, scale in enumerate(scales)]
 
 
+def instead_of(scale: Scale, point: Point) -> Scale | None:
+    """How a direction is drawn again that told nothing; not without zeros where it was to show errors there."""
+    if scale is Scale.FLOORED:
+        return Scale.OWN
+    return Scale.NONZERO if scale is Scale.OWN and (point.flat == 0.0).any() else None
+
+
 def random_direction(point: Point, seed: int, *purpose: int, scale: Scale = Scale.FLOORED) -> Floats:
     """A random direction that moves the components so far, flat; the same at every call."""
     mixed, relative = make_scalings(point, (Block("", 0, point.shape or (1,)),), None)
