@@ -15,6 +15,7 @@ from fastgrad._along.directions import (
     Draw,
     Scale,
     given_direction,
+    instead_of,
     is_spread,
     plan_draws,
     random_direction,
@@ -191,11 +192,11 @@ class _Test:
         """Measure a random direction; one that moves no component beyond its own size if nothing else will do."""
         key, scale = (seed, _PURPOSE, draw.number), draw.scale
         line = self._measure(random_direction(self._point, *key, scale=scale))
-        undecided = line.slope.verdict is Verdict.INCONCLUSIVE and line.slope.sides is None
-        if undecided and scale is Scale.FLOORED:
-            other = self._measure(random_direction(self._point, *key, scale=Scale.OWN))
+        narrower = instead_of(scale, self._point)
+        if line.slope.verdict is Verdict.INCONCLUSIVE and line.slope.sides is None and narrower is not None:
+            other = self._measure(random_direction(self._point, *key, scale=narrower))
             if other.slope.outweighs(line.slope):
-                line, scale = other, Scale.OWN if is_spread(self._point) else scale
+                line, scale = other, narrower if is_spread(self._point) else scale
         self._lines.append(line)
         self._scales.append(scale)
 

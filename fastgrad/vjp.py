@@ -50,8 +50,8 @@ def check_vjp(
     args : tuple, optional
         Extra arguments of F, vjp and jvp.
     pairs : int, optional
-        Random pairs (v, w). v moves components as the directions of `check_jvp` do, which adds some where the sizes of
-        x spread; each output weighs in w by how much it changes along v.
+        Random pairs (v, w). v moves components as the directions of `check_jvp` do; where sizes of x spread, as many
+        again are drawn of each further kind. Each output weighs in w by how much it changes along v.
     out_shape : tuple of int, optional
         The shape of what F fills, if it fills an argument.
     localise : bool, optional
@@ -101,7 +101,7 @@ def check_vjp(
     adjoint = product_of(vjp, "vjp", session.given, args, outside, inside)
     tangent = None if jvp is None else product_of(jvp, "jvp", session.given, args, inside, outside)
     test = AdjointTest(session, adjoint, tangent)
-    for draw in plan_draws(session.point, count):
+    for draw in plan_draws(session.point, count, more=count):  # of each scale both kinds of w
         test.add(draw)
     if is_wanted:
         test.locate()

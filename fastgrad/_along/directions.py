@@ -43,8 +43,8 @@ def is_spread(point: Point) -> bool:
     return bool(size.size and float(size.min()) * _FAR < float(np.median(size)))
 
 
-def plan_draws(point: Point, count: int) -> list[Draw]:
-    """So many directions with the floor; where sizes spread, half as many more of each other scale.
+def plan_draws(point: Point, count: int, more: int | None = None) -> list[Draw]:
+    """So many directions with the floor; where sizes spread, so many more of each other scale, or half as many.
 
     With the floor the small components of a spread x may make up all of g . v, without it components near zero none:
     only an error that both would show is one that is seen for sure.
@@ -52,8 +52,15 @@ def plan_draws(point: Point, count: int) -> list[Draw]:
     scales = [Scale.FLOORED] * count
     if is_spread(point):
         further = [Scale.OWN, Scale.NONZERO] if (point.flat == 0.0).any() else [Scale.OWN]
-        scales += [scale for scale in further for _ in range((count + 1) // 2)]
+        scales += [scale for scale in further for _ in range(more or (count + 1) // 2)]
     return [Draw(scale, number) for number, scale in enumerate(scales)]
+
+
+def instead_of(scale: Scale, point: Point) -> Scale | None:
+    """How a direction is drawn again that told nothing; not without zeros where it was to show errors there."""
+    if scale is Scale.FLOORED:
+        return Scale.OWN
+    return Scale.NONZERO if scale is Scale.OWN and (point.flat == 0.0).any() else None
 
 
 def random_direction(point: Point, seed: int, *purpose: int, scale: Scale = Scale.FLOORED) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._along.directions import Draw, Scale, is_spread, plan_draws, random_direction, worth_threads
+from fastgrad._along.directions import Draw, Scale, instead_of, is_spread, plan_draws, random_direction, worth_threads
 from fastgrad._calls import Named
 from fastgrad._causes.cause import Cause
 from fastgrad._inputs import DEFAULT_RTOL, Point, point_array
@@ -63,10 +63,11 @@ class Session:
         """What is judged along a random direction; one that moves no component beyond its size if need be."""
         key, scale = (self.seed, _PURPOSE, draw.number), draw.scale
         found = judge(random_direction(self.point, *key, scale=scale), scale)
-        if judged(found).overall is not Verdict.INCONCLUSIVE or scale is not Scale.FLOORED:
+        narrower = instead_of(scale, self.point)
+        if judged(found).overall is not Verdict.INCONCLUSIVE or narrower is None:
             return found
-        own = random_direction(self.point, *key, scale=Scale.OWN)
-        other = judge(own, Scale.OWN if is_spread(self.point) else scale)
+        drawn = random_direction(self.point, *key, scale=narrower)
+        other = judge(drawn, narrower if is_spread(self.point) else scale)
         return other if judged(other).outweighs(judged(found)) else found
 
     def weights(self, v: Floats, k: int) -> tuple[Floats, int]:

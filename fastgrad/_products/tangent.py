@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fastgrad._along.claim import Slope
 from fastgrad._along.directions import Scale, reach_of, unit_of
+from fastgrad._along.slope import whole_change
 from fastgrad._inputs import Point
 from fastgrad._jacobian.assess import EntryAssessor
 from fastgrad._judge.rows import Entries
@@ -127,6 +128,7 @@ def judge_tangent(
     """
     seen = _judge_within(evaluator, trial, direction, claimed, rtol, unit_of(direction, evaluator.point))
     seen = _with_still_outputs(evaluator, trial, seen, rtol)
+    seen = _cleared_from_close_by(evaluator, trial, seen, rtol)
     reach = reach_of(direction, evaluator.point)
     far = (seen.verdict == MISMATCH) & (seen.step > reach)
     if not far.any():
@@ -134,13 +136,11 @@ def judge_tangent(
     closer = _judge_within(evaluator, trial, direction, claimed, rtol, reach)
     known = far & (closer.verdict != INCONCLUSIVE)
     unsure = far & ~known
+    found = _replaced(seen, closer, known)
     return replace(
-        seen,
-        numerical=np.where(known, closer.numerical, seen.numerical),
-        bar=np.where(known, closer.bar, seen.bar),
-        step=np.where(known, closer.step, seen.step),
-        verdict=np.where(unsure, np.int8(INCONCLUSIVE), np.where(known, closer.verdict, seen.verdict)),
-        flags=np.where(known, closer.flags, seen.flags | np.where(unsure, np.uint16(Flag.UNCONFIRMED), np.uint16(0))),
+        found,
+        verdict=np.where(unsure, np.int8(INCONCLUSIVE), found.verdict),
+        flags=np.where(unsure, found.flags | np.uint16(Flag.UNCONFIRMED), found.flags),
     )
 
 
@@ -157,6 +157,22 @@ def _with_still_outputs(evaluator: VectorEvaluator, trial: VectorTrial, seen: Ta
         verdict=np.where(still, np.int8(MATCH), seen.verdict),
         flags=np.where(still, np.uint16(Flag.CONSTANT), seen.flags),
     )
+
+
+def _cleared_from_close_by(evaluator: VectorEvaluator, trial: VectorTrial, seen: Tangent, rtol: float) -> Tangent:
+    """Mismatches seen where the output would have changed by its whole value: a right claim may show closer by only."""
+    whole = np.array([whole_change(*pair) for pair in zip(trial.values.tolist(), seen.claimed.tolist(), strict=True)])
+    far = (seen.verdict == MISMATCH) & (seen.step > whole)
+    if not far.any():
+        return seen
+    unit = float(np.sort(whole[far])[np.count_nonzero(far) // 2])
+    near = _judge_within(evaluator, trial, seen.direction, seen.claimed, rtol, unit)
+    return _replaced(seen, near, far & (near.verdict == MATCH))
+
+
+def _replaced(seen: Tangent, other: Tangent, where: NDArray[np.bool_]) -> Tangent:
+    names = ("numerical", "bar", "step", "verdict", "flags")
+    return replace(seen, **{name: np.where(where, getattr(other, name), getattr(seen, name)) for name in names})
 
 
 def _judge_within(
