@@ -25,15 +25,19 @@ class Identity:
         if isinstance(args, tuple):
             self._parts |= {f"args[{k}]": value for k, value in enumerate(args)}
         # An f that writes to an array among its arguments is refused anyway.
-        self._before = contents({k: v for k, v in self._parts.items() if not isinstance(v, np.ndarray)})
+        self._can_change = {k: v for k, v in self._parts.items() if not isinstance(v, np.ndarray)}
+        self._before = contents(self._can_change)
 
     def settled(self) -> Settled:
         """Digests of all that they are made of, None for what has changed since."""
-        after = contents(self._parts)
-        changed = [name for name, value in self._before.items() if after.get(name) != value]
-        changed = _outermost(changed)
-        kept = {name: value for name, value in after.items() if not _is_in(name, changed)}
+        changed = self.changed()
+        kept = {name: value for name, value in contents(self._parts).items() if not _is_in(name, changed)}
         return {**kept, **dict.fromkeys(changed)}
+
+    def changed(self) -> list[str]:
+        """Names of what has changed since; what it holds is not listed besides."""
+        now = contents(self._can_change)
+        return _outermost([name for name, value in self._before.items() if now.get(name) != value])
 
 
 def differing(one: Settled, other: Settled) -> list[str]:

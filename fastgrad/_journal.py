@@ -29,6 +29,7 @@ _HEAD = struct.Struct("<4sQI")  # marker, length of the body, checksum of the tw
 _BODY = struct.Struct("<16s16sQBB")  # operation, shared arrays, items, inputs, outputs
 _TAIL = struct.Struct("<I")
 _MARKER = b"FGR1"
+_CHANGES = b"changes".ljust(16)  # in place of an operation: names of what f changes of itself
 
 Rows = NDArray[np.float64]
 
@@ -83,6 +84,7 @@ class Journal:
             raise TypeError(f"checkpoint is {described(path)}; need the path of a file, new or begun before.")
         self._path = Path(path)
         self._known: dict[bytes, tuple[bytes, int]] = {}
+        self._changing = {name for name, value in subject.contents.items() if value is None}
         self._file = self._opened()
         _open.add(self)
         try:
@@ -95,7 +97,7 @@ class Journal:
         # Unbuffered: after a failed write nothing is left that closing would try to write again.
         try:
             return open(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             error.add_note(f"checkpoint={str(self._path)!r} cannot be written; need a path in a writable folder")
             raise
 
@@ -139,8 +141,13 @@ class Journal:
             inputs, outputs, status = tuple(array[well] for array in inputs), outputs[:, well], status[well]
         body = _BODY.pack(_name(operation), shared, status.size, len(inputs), outputs.shape[0])
         body += b"".join(array.tobytes() for array in (*inputs, outputs, status))
-        self._write(_head(len(body)) + body + _TAIL.pack(zlib.crc32(body)))
+        self._append(body)
         self._remember(_keys(operation, shared, inputs), outputs, status)
+
+    def note_changes(self, names: list[str]) -> None:
+        """Put on disk what f has changed of itself while it was checked, which later calls then leave out."""
+        if not self._changing.issuperset(names):
+            self._append(_BODY.pack(_CHANGES, bytes(16), 0, 0, 0) + json.dumps(names).encode())
 
     def close(self) -> None:
         """Close the file; what it holds stays."""
@@ -155,6 +162,9 @@ class Journal:
     def let_go(self) -> None:
         """Close the file here; the lock stays with whoever else has it open."""
         self._file.close()
+
+    def _append(self, body: bytes) -> None:
+        self._write(_head(len(body)) + body + _TAIL.pack(zlib.crc32(body)))
 
     def _write(self, data: bytes) -> None:
         try:
@@ -172,29 +182,31 @@ class Journal:
     def _load(self, data: bytes, subject: Subject) -> int:
         """Read all whole records; the position behind the last one."""
         start = data.find(b"\n") + 1
-        self._require_same(data[:start], subject)
+        found = self._header(data[:start])
         while start < len(data):
             body = self._whole_body(data, start)
             if body is None:
                 break
             self._read_body(body)
             start += _HEAD.size + len(body) + _TAIL.size
-        return start
-
-    def _require_same(self, header: bytes, subject: Subject) -> None:
-        try:
-            found = json.loads(header)
-            if found["format"] != _FORMAT:
-                raise ValueError
-            other = subject.other_than(found)
-        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-            raise ValueError(
-                f"{self._path} is not a checkpoint of this version of fastgrad; need its path, or that of a new file."
-            ) from None
+        found["contents"] |= dict.fromkeys(self._changing)
+        other = subject.other_than(found)
         if other:
             raise ValueError(
                 f"{self._path} belongs to another check: {other}. Pass another path, or delete the file to start anew."
             )
+        return start
+
+    def _header(self, line: bytes) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(line)
+            if found["format"] != _FORMAT:
+                raise ValueError
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise ValueError(
+                f"{self._path} is not a checkpoint of this version of fastgrad; need its path, or that of a new file."
+            ) from None
+        return found
 
     def _whole_body(self, data: bytes, start: int) -> bytes | None:
         """The body of the record at `start`, or None for a last record that was not written to its end."""
@@ -215,6 +227,9 @@ class Journal:
     def _read_body(self, body: bytes) -> None:
         operation, shared, count, n_inputs, n_outputs = _BODY.unpack_from(body)
         values = body[_BODY.size :]
+        if operation == _CHANGES:
+            self._changing |= set(json.loads(values))
+            return
         width = 8 * count
         inputs = [values[k * width : (k + 1) * width] for k in range(n_inputs)]
         outputs = np.frombuffer(values[n_inputs * width : (n_inputs + n_outputs) * width]).reshape(n_outputs, count)

@@ -37,9 +37,9 @@ def make_gradient(f: Callable[..., float], epsilon: float | None = None) -> Call
     -------
     njit function
         ``gradient(x, out, *args)``: x is a C-contiguous array of float32 or float64 of any shape, `out` another one
-        of the same shape. It takes 2 n evaluations, with an error of order epsilon^2 plus the rounding error
-        of f over epsilon, the same bits as `numerical_gradient`. If f raises, its exception arrives and x
-        is as it was; ValueError if epsilon vanishes against an entry of x, or `out` does not fit.
+        of the same shape that shares no memory with it. It takes 2 n evaluations, with an error of order epsilon^2
+        plus the rounding error of f over epsilon, the same bits as `numerical_gradient`. If f raises, its exception
+        arrives and x is as it was; ValueError if epsilon vanishes against an entry of x, or `out` does not fit.
 
     Raises
     ------

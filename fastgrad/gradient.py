@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
@@ -241,14 +241,18 @@ def numerical_gradient(
     return gradient
 
 
+@contextlib.contextmanager
 def _opened(
     checkpoint: str | os.PathLike[str] | None, identity: Identity | None, trial: Trial, **digests: str
-) -> contextlib.AbstractContextManager[Journal | None]:
+) -> Iterator[Journal | None]:
     if checkpoint is None or identity is None:
-        return contextlib.nullcontext()
-    contents = identity.settled()
-    subject = Subject(**digests, contents=contents, value=trial.value, difference=trial.difference)
-    return contextlib.closing(Journal(checkpoint, subject))
+        yield None
+        return
+    subject = Subject(**digests, contents=identity.settled(), value=trial.value, difference=trial.difference)
+    with contextlib.closing(Journal(checkpoint, subject)) as journal:
+        yield journal
+        with contextlib.suppress(OSError):  # of a full disk: what matters has been reported
+            journal.note_changes(identity.changed())
 
 
 def _evaluator(

@@ -266,6 +266,25 @@ def test_what_f_changes_itself_does_not_count(tmp_path, make):
         fastgrad.check_gradient(python_objective(make(3.0)), X, 6.0 * X, checkpoint=path)
 
 
+def test_what_f_changes_away_from_x_does_not_count_either(tmp_path):
+    best, k = [np.inf], 1.0
+
+    def f(x):
+        value = float(k * np.sum(x**2))
+        best[0] = min(best[0], value)
+        return value
+
+    f(X)
+    for again in range(3):
+        result = fastgrad.check_gradient(python_objective(f), X, 2.0 * X, checkpoint=tmp_path / "journal")
+        assert (result.evaluations == 2) == (again > 0)
+    size = (tmp_path / "journal").stat().st_size
+    k = 3.0
+    with pytest.raises(ValueError, match=r"objective \(f\.k\) differs"):
+        fastgrad.check_gradient(python_objective(f), X, 6.0 * X, checkpoint=tmp_path / "journal")
+    assert (tmp_path / "journal").stat().st_size == size
+
+
 def test_what_cannot_be_read_is_caught_by_the_value(tmp_path):
     def make(k):
         def numbers():
