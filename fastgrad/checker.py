@@ -30,7 +30,15 @@ _WORTH_THREADS = 2e-5  # seconds of work in all; waking other threads takes 2 us
 
 
 class Comparison(NamedTuple):
-    """Central differences at a point and the relative error of a gradient against them."""
+    """Central differences at a point and the relative error of a gradient against them.
+
+    Attributes
+    ----------
+    numerical_grad : ndarray
+        Central differences, shaped like x; overwritten by the same thread's next use of the checker.
+    relative_error : float
+        ||numerical - analytical|| / (||numerical|| + ||analytical||); 0 when both are zero, NaN if either has one.
+    """
 
     numerical_grad: NDArray[Any]
     relative_error: float
