@@ -26,7 +26,15 @@ from fastgrad.steps import StepRule, resolve_steps
 
 
 class Comparison(NamedTuple):
-    """Central differences at a point and the relative error of a gradient against them."""
+    """Central differences at a point and the relative error of a gradient against them.
+
+    Attributes
+    ----------
+    numerical_grad : ndarray
+        Central differences, shaped like x; overwritten by the same thread's next use of the checker.
+    relative_error : float
+        ||numerical - analytical|| / (||numerical|| + ||analytical||); 0 when both are zero, NaN if either has one.
+    """
 
     numerical_grad: NDArray[Any]
     relative_error: float

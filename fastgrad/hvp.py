@@ -27,7 +27,7 @@ def check_hvp(
     args: tuple[Any, ...] = (),
     directions: int = 3,
     rtol: float | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: int | np.random.Generator | None = 0,
     threads: int | None = None,
 ) -> HvpCheck:
     """Is this Hessian-vector product right? hvp(x, v) against differences of the gradient along random v.
@@ -50,8 +50,8 @@ def check_hvp(
         of x spread.
     rtol : float, optional
         Relative difference of an output that counts as equal; default 1e-5 (1e-3 for a float32 x).
-    rng : int or numpy.random.Generator, optional
-        Seed of the directions. Default 0: the same directions at every call.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the directions. Default 0: the same directions at every call. None draws anew.
     threads : int, optional
         Default all that Numba would use. No result depends on it.
 

@@ -23,7 +23,7 @@ def check_jvp(
     directions: int = 3,
     out_shape: tuple[int, ...] | int | None = None,
     rtol: float | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: int | np.random.Generator | None = 0,
     threads: int | None = None,
 ) -> JvpCheck:
     """Is this tangent code right? jvp(x, v) = J(x) v against differences of F along random directions v.
@@ -50,8 +50,8 @@ def check_jvp(
         The shape of what F fills, if it fills an argument.
     rtol : float, optional
         Relative difference of an output that counts as equal; default 1e-5 (1e-3 for a float32 x).
-    rng : int or numpy.random.Generator, optional
-        Seed of the directions. Default 0: the same directions at every call.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the directions. Default 0: the same directions at every call. None draws anew.
     threads : int, optional
         Default all that Numba would use. No result depends on it.
 

@@ -55,7 +55,7 @@ def taylor_test(
     hvp: Callable[..., ArrayLike] | None = None,
     steps: ArrayLike | None = None,
     rtol: float | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: int | np.random.Generator | None = 0,
     threads: int | None = None,
 ) -> TaylorTest:
     """Is this gradient right? How fast f(x + h v) - f(x) - h g.v falls with h: with h^2 if so, with h if not.
@@ -92,8 +92,8 @@ def taylor_test(
     rtol : float, optional
         Error of g.v that does not matter, relative to |g.v| or, where its terms cancel, to ||g v|| = sqrt(sum (g_i
         v_i)^2); default 1e-5 (1e-3 for a float32 x). Likewise for v.Hv.
-    rng : int or numpy.random.Generator, optional
-        Seed of the directions. Default 0: the same directions at every call.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the directions. Default 0: the same directions at every call. None draws anew.
     threads : int, optional
         Default all that Numba would use. No result depends on it.
 

@@ -26,7 +26,7 @@ def check_vjp(
     out_shape: tuple[int, ...] | int | None = None,
     localise: bool = True,
     rtol: float | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: int | np.random.Generator | None = 0,
     threads: int | None = None,
 ) -> VjpCheck:
     """Is this adjoint code right? The dot-product test <w, J v> = <J^T w, v> for random v and w.
@@ -58,8 +58,8 @@ def check_vjp(
         False stops at the verdict.
     rtol : float, optional
         Error of <J^T w, v> relative to its terms that does not matter; default 1e-5 (1e-3 for a float32 x).
-    rng : int or numpy.random.Generator, optional
-        Seed of the pairs. Default 0: the same pairs at every call.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the pairs. Default 0: the same pairs at every call. None draws anew.
     threads : int, optional
         Default all that Numba would use. No result depends on it.
 

@@ -195,8 +195,13 @@ def test_options_reach_their_check(folder, capsys):
     capsys.readouterr()
     assert main([*target("taylor"), "--directions", "2", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["lines"]) == 2
-    assert main([*target("line-integral"), "--segments", "3", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["segments"]) == 3
+    assert main([*target("line-integral"), "--segments", "3", "--rtol", "1e-9", "--threads", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (len(document["segments"]), document["rtol"], document["threads"]) == (3, 1e-9, 1)
+    assert main([*target("line-integral"), "--threads", "0"]) == 2
+    assert "threads is 0; need 1 to" in error_line(capsys)
+    assert main([*target("directional"), "--rtol", "1e-3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rtol"] == 1e-3
     assert main([*target("hessian"), "--epsilon", "1e-5", "--rtol", "1e-3", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["rtol"], document["step"]) == (1e-3, [1e-5] * 3)

@@ -141,7 +141,7 @@ PARTS = {
     "noise: ragged": (TypeError, "noise has dtype <U1", lambda: check_jacobian(F, X, JACOBIAN, noise=["a", "b", "c"])),
     "rng: negative": (
         ValueError,
-        "rng is -5; need a whole number from 0 or a numpy.random.Generator",
+        "rng is -5; need a whole number from 0 or a numpy.random.Generator (None draws anew)",
         lambda: taylor_test(f, X, slope, rng=-5),
     ),
     "rng: word": (

@@ -86,9 +86,11 @@ def _add_answer(parser: argparse.ArgumentParser) -> None:
     add("-h", "--help", action="help", help="show this help and exit")
 
 
-def add_threads(group: Any) -> None:
-    """For checks that run on several threads."""
-    group.add_argument("--threads", type=int, metavar="N", help="threads that evaluate f (default: all)")
+def add_threads(group: Any, what: str = "evaluate f", default: int | None = None) -> None:
+    """For checks that run on several threads; None is all of them."""
+    group.add_argument(
+        "--threads", type=int, default=default, metavar="N", help=f"threads that {what} (default: {default or 'all'})"
+    )
 
 
 def add_seed(group: Any, what: str) -> None:
