@@ -15,18 +15,8 @@ from fastgrad._first import Bounds, FirstDifferences, add_differences, no_differ
 from fastgrad._judge.grid import generic_steps, safe_unit
 from fastgrad._judge.noise import NoiseModel, constant_noise, noise_from_residuals
 from fastgrad._judge.plain import advise, judge_plain
-from fastgrad._judge.verdict import (
-    INCONCLUSIVE,
-    MATCH,
-    MISMATCH,
-    NOISE_WIDTH,
-    ROUNDING,
-    Flag,
-    Floats,
-    make_setting,
-    with_noise,
-    with_sizes_of,
-)
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING, Floats, make_setting, with_noise, with_sizes_of
+from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag
 from fastgrad._looks import CloserLooks
 from fastgrad._noise_tables import NoiseTables
 from fastgrad._schedule import Evaluator

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._judge.refine import Closeup
-from fastgrad._judge.verdict import INCONCLUSIVE, MISMATCH, VERDICTS, Flag, Floats
+from fastgrad._judge.setting import Floats
+from fastgrad._judge.verdict import INCONCLUSIVE, MISMATCH, VERDICTS, Flag
 
 _NAMES = np.array([verdict.value for verdict in VERDICTS], dtype=object)
 

@@ -11,7 +11,8 @@ from fastgrad._budget import BudgetSpent
 from fastgrad._first import Bounds
 from fastgrad._judge.grid import generic_steps
 from fastgrad._judge.refine import Closeup, hold_all, look_closely
-from fastgrad._judge.verdict import Flag, Floats, Setting, Verdict
+from fastgrad._judge.setting import Floats, Setting
+from fastgrad._judge.verdict import Flag, Verdict
 from fastgrad._noise_tables import require_seen
 from fastgrad._schedule import Evaluator
 

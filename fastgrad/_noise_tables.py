@@ -11,7 +11,7 @@ from fastgrad._budget import BudgetSpent
 from fastgrad._first import Bounds
 from fastgrad._judge.grid import generic_steps, keys, scramble
 from fastgrad._judge.noise import TABLE_POINTS, NoiseModel, Table, TableState, combine_tables, difference_table
-from fastgrad._judge.verdict import Floats, Setting
+from fastgrad._judge.setting import Floats, Setting
 from fastgrad._schedule import UNSEEN, Evaluator
 
 SPACINGS = {

@@ -9,7 +9,8 @@ from fastgrad._assessment import Assessment, verdicts_of
 from fastgrad._causes.cause import Cause, find_causes
 from fastgrad._first import FirstDifferences
 from fastgrad._inputs import Array, Point
-from fastgrad._judge.verdict import MISMATCH, NOISE_WIDTH, VERDICTS, Flag
+from fastgrad._judge.setting import NOISE_WIDTH
+from fastgrad._judge.verdict import MISMATCH, VERDICTS, Flag
 from fastgrad._layout import Layout
 from fastgrad._objective import Trial
 from fastgrad._reason import give_reason, is_between, overall_verdict, worst_first

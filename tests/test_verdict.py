@@ -14,18 +14,8 @@ from fastgrad._judge.confirm import is_quiet, kink_slopes, scatter, shows_mismat
 from fastgrad._judge.levels import central_level, one_sided_level
 from fastgrad._judge.noise import NoiseModel, constant_noise
 from fastgrad._judge.plain import advise, judge_plain
-from fastgrad._judge.verdict import (
-    NOISE_WIDTH,
-    ROUNDING,
-    Flag,
-    Level,
-    Verdict,
-    is_resolved_match,
-    judge_levels,
-    make_setting,
-    set_bars,
-    uncontradicted,
-)
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING, make_setting
+from fastgrad._judge.verdict import Flag, Level, Verdict, is_resolved_match, judge_levels, set_bars, uncontradicted
 
 RTOL, EPS = 1e-5, 2.0**-52
 NAN = math.nan

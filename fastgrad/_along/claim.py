@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad._judge.verdict import Flag, Setting, Verdict
+from fastgrad._judge.setting import Setting
+from fastgrad._judge.verdict import Flag, Verdict
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from fastgrad._assess import Assessor
 from fastgrad._inputs import Point
 from fastgrad._judge.grid import generic_steps
 from fastgrad._judge.refine import Closeup, look_closely
-from fastgrad._judge.verdict import ROUNDING, Flag, Setting, Verdict
+from fastgrad._judge.setting import ROUNDING, Setting
+from fastgrad._judge.verdict import Flag, Verdict
 from fastgrad._schedule import Evaluator, Status
 
 Floats = NDArray[np.float64]

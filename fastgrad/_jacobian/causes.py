@@ -11,7 +11,8 @@ from fastgrad._assessment import Assessment
 from fastgrad._causes.cause import Cause, explain
 from fastgrad._causes.evidence import ALLOWANCE, Evidence, is_plain
 from fastgrad._causes.places import Block
-from fastgrad._judge.verdict import MISMATCH, NOISE_WIDTH, Flag
+from fastgrad._judge.setting import NOISE_WIDTH
+from fastgrad._judge.verdict import MISMATCH, Flag
 
 _MOST_LINES = 3  # wrong rows or columns that are explained one by one
 _DIFFERENTIATED = {"Jacobian": "F", "Hessian": "the gradient"}

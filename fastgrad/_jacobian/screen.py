@@ -11,14 +11,8 @@ from fastgrad._compiled.entry_kernels import screen
 from fastgrad._jacobian.differences import ColumnDifferences
 from fastgrad._judge.plain import JUMP_NOISE, STRAIGHT, UNSEEN
 from fastgrad._judge.rows import RowSetting
-from fastgrad._judge.verdict import (
-    GRADIENT_ROUNDINGS,
-    MOST_ROUNDING,
-    NOISE_WIDTH,
-    ROUNDING,
-    SMALLEST_SCALE,
-    Flag,
-)
+from fastgrad._judge.setting import GRADIENT_ROUNDINGS, MOST_ROUNDING, NOISE_WIDTH, ROUNDING, SMALLEST_SCALE
+from fastgrad._judge.verdict import Flag
 
 Floats = NDArray[np.float64]
 

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, MISMATCH_BARS, NOISE_WIDTH, Level, Setting
+from fastgrad._judge.setting import NOISE_WIDTH, Setting
+from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, MISMATCH_BARS, Level
 
 _CONFIRMING_BARS = 2.0  # that a difference must exceed at a clearly different step too
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._judge.verdict import NOISE_WIDTH, ROUNDING, Floats, Setting
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING, Floats, Setting
 
 STRAIGHT = 1e-3  # of the slope: smaller jumps between the slopes on both sides are curvature
 # Truncation is a jump times step over 6 L, if f varies over L. The scale of a coordinate may be 20 L or so: a jump of

@@ -15,18 +15,9 @@ import numpy as np
 from fastgrad._judge.confirm import kink_slopes
 from fastgrad._judge.nine_values import judge_nine_values
 from fastgrad._judge.search import Search
+from fastgrad._judge.setting import Setting
 from fastgrad._judge.stairs import height_of_step, is_flat_close_by, steepest_slope
-from fastgrad._judge.verdict import (
-    MISMATCH_BARS,
-    Flag,
-    Level,
-    Ruling,
-    Setting,
-    Verdict,
-    judge_levels,
-    set_bars,
-    uncontradicted,
-)
+from fastgrad._judge.verdict import MISMATCH_BARS, Flag, Level, Ruling, Verdict, judge_levels, set_bars, uncontradicted
 
 _FASTEST = 1000.0  # radians over the scale of a coordinate, of what may hide in the noise
 _VANISHES = 2.0  # bars from zero

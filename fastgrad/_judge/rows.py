@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastgrad._judge.grid import generic_steps
 from fastgrad._judge.row_noise import RowNoise
-from fastgrad._judge.verdict import SMALLEST_SCALE, Setting
+from fastgrad._judge.setting import SMALLEST_SCALE, Setting
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]

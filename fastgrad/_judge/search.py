@@ -13,7 +13,8 @@ import numpy as np
 from fastgrad._judge.confirm import scatter, shows_mismatch
 from fastgrad._judge.grid import spacing
 from fastgrad._judge.levels import central_level, one_sided_level
-from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, NOISE_WIDTH, Level, Ruling, Setting, is_resolved_match, set_bars
+from fastgrad._judge.setting import NOISE_WIDTH, Setting
+from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, Level, Ruling, is_resolved_match, set_bars
 
 _MOST_LEVELS = 8
 _FACTOR = 64.0  # largest change of the step from one level to the next

@@ -6,7 +6,8 @@ import numpy as np
 
 from fastgrad._judge.noise import constant_noise
 from fastgrad._judge.refine import look_closely
-from fastgrad._judge.verdict import Verdict, make_setting
+from fastgrad._judge.setting import make_setting
+from fastgrad._judge.verdict import Verdict
 from fastgrad._large.probes import Prober
 from fastgrad._large.samples import Sample
 

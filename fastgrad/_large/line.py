@@ -15,7 +15,7 @@ from fastgrad import _threads
 from fastgrad._budget import BudgetSpent
 from fastgrad._calls import call
 from fastgrad._inputs import Array, Point, gradient_at, unflatten
-from fastgrad._judge.verdict import NOISE_WIDTH
+from fastgrad._judge.setting import NOISE_WIDTH
 from fastgrad._large.ladder import NOISE_POINTS, noise_spacing, table_noise
 from fastgrad._large.probes import Scaling
 from fastgrad._large.quadrature import NODES, Integral, integrate

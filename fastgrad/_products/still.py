@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._along.directions import Floats, unit_of
-from fastgrad._judge.verdict import NOISE_WIDTH, ROUNDING
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING
 from fastgrad._vector_schedule import VectorEvaluator
 from fastgrad._vector_trial import VectorTrial
 

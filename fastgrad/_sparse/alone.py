@@ -10,7 +10,8 @@ import numpy as np
 
 from fastgrad._assessment import Assessment
 from fastgrad._first import Bounds
-from fastgrad._judge.verdict import INCONCLUSIVE, MISMATCH, NOISE_WIDTH, ROUNDING, Flag
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING
+from fastgrad._judge.verdict import INCONCLUSIVE, MISMATCH, Flag
 from fastgrad._reason import worst_first
 from fastgrad._schedule import Floats
 from fastgrad._sparse.pattern import Index, Pattern

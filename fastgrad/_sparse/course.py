@@ -10,7 +10,7 @@ from fastgrad._inputs import Array
 from fastgrad._jacobian.assess import EntryAssessor
 from fastgrad._jacobian.differences import ColumnDifferences, take_differences
 from fastgrad._judge.rows import Entries
-from fastgrad._judge.verdict import ROUNDING
+from fastgrad._judge.setting import ROUNDING
 from fastgrad._sparse.alarms import false_alarms
 from fastgrad._sparse.coloring import group_columns
 from fastgrad._sparse.extend import extended

@@ -14,7 +14,7 @@ from fastgrad._budget import BudgetSpent
 from fastgrad._jacobian.assess import EntryAssessor
 from fastgrad._jacobian.differences import ColumnDifferences, take_differences
 from fastgrad._judge.rows import Entries, RowSetting
-from fastgrad._judge.verdict import NOISE_WIDTH, ROUNDING
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING
 from fastgrad._schedule import Floats, Status
 from fastgrad._sparse.alone import Alone, Terms, confirm_alone
 from fastgrad._sparse.coloring import group_all_columns

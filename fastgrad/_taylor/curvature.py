@@ -9,7 +9,8 @@ from fastgrad._along.claim import Claim, Slope, SlopeSetting
 from fastgrad._judge.confirm import shows_mismatch
 from fastgrad._judge.levels import resolution_of
 from fastgrad._judge.noise import constant_noise
-from fastgrad._judge.verdict import NOISE_WIDTH, Flag, Level, Verdict, judge_levels, make_setting
+from fastgrad._judge.setting import NOISE_WIDTH, make_setting
+from fastgrad._judge.verdict import Flag, Level, Verdict, judge_levels
 
 Floats = NDArray[np.float64]
 
