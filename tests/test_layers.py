@@ -367,9 +367,8 @@ def test_the_table_allows_nothing_that_is_not_used():
         ("_compiled.kernels", "from fastgrad import relative_error"),
         ("_compiled.kernels", "import fastgrad"),
         ("gradient", "from fastgrad.cli import main"),
-        ("cli", "from fastgrad._judge.verdict import Verdict")(
-            "cli", "import fastgrad\nfastgrad._judge.verdict.Verdict"
-        ),
+        ("cli", "from fastgrad._judge.verdict import Verdict"),
+        ("cli", "import fastgrad\nfastgrad._judge.verdict.Verdict"),
     ],
 )
 def test_a_planted_upward_import_is_found(module, line):
