@@ -21,7 +21,7 @@ CLEAR = 30.0
 MOST_DIGITS = 12.0
 
 # Where x is made of plain numbers, factors and zeros come about by accident, whatever the other digits of an entry are.
-MOST_DIGITS_AT_PLAIN_X = 1.5
+MOST_DIGITS_AT_PLAIN_X, FEW_ZEROS = 1.5, 3
 # Entries that are looked at for a common quantum, and steps of it up to which a number counts as a multiple.
 _SAMPLED, _MOST_STEPS = 64, 1e7
 
@@ -110,7 +110,10 @@ class Evidence:
         values, count = np.unique(self.x, return_counts=True)
         copies = max(1.0, self.x.size / self.sizes["n"])  # a matrix has one of x for each row
         alone = np.isin(self.x[entries], values[count <= copies])
-        return bool(np.any(is_plain(self.x)) or not np.all(alone))
+        # A 0 can empty anything, another plain number among ordinary ones a few entries.
+        few = np.count_nonzero(entries) <= FEW_ZEROS
+        plain = self.at_plain_x or np.any(self.x == 0) or (few and np.any(is_plain(self.x)))
+        return bool(plain or not np.all(alone))
 
 
 @dataclass(frozen=True)

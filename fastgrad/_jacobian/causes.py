@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastgrad._assessment import Assessment
 from fastgrad._causes.cause import Cause, explain
-from fastgrad._causes.evidence import ALLOWANCE, Evidence, is_plain
+from fastgrad._causes.evidence import ALLOWANCE, Evidence
 from fastgrad._causes.places import Block
 from fastgrad._judge.setting import NOISE_WIDTH
 from fastgrad._judge.verdict import MISMATCH, Flag
@@ -90,8 +90,8 @@ def _missing_lines(evidence: Evidence, dense: Dense) -> tuple[tuple[Cause, ...],
     """Columns and rows that are zero from end to end where they should not be, and the evidence that is left."""
     wrong, zero = evidence.wrong.reshape(dense.shape), evidence.analytical.reshape(dense.shape) == 0.0
     causes, explained = [], np.zeros_like(wrong)
-    # A factor x that is 0, or x - 1 at 1, empties a line too.
-    hint = "" if np.any(is_plain(evidence.x)) else ": zeroed or never written"
+    # A factor x that is 0 empties a line too.
+    hint = "" if evidence.at_plain_x or np.any(evidence.x == 0) else ": zeroed or never written"
     for axis, what in ((0, "column"), (1, "row")):
         lines = np.flatnonzero(zero.all(axis=axis) & (wrong & ~explained).any(axis=axis))
         if lines.size == zero.shape[1 - axis] or lines.size > _MOST_LINES:  # not a line but all of it
