@@ -22,7 +22,6 @@ NETWORK = {
     ],
     "head": {"w": RNG.normal(size=3), "offset": 0.3},
 }
-NAMES = ["layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b", "head.w", "head.offset"]
 SAMPLES = RNG.normal(size=(10, 4))
 LABELS = (SAMPLES.sum(axis=1) > 0.0).astype(float)
 DATA = (SAMPLES, LABELS)
