@@ -11,6 +11,7 @@ from fastgrad._judge.refine import Closeup
 from fastgrad._judge.setting import Floats
 from fastgrad._judge.verdict import INCONCLUSIVE, MISMATCH, VERDICTS, Flag
 
+_FINE_NOISE = 1e-6  # of f: noise below this leaves bars that a gradient worth the name sticks out of
 _NAMES = np.array([verdict.value for verdict in VERDICTS], dtype=object)
 
 
@@ -63,6 +64,23 @@ class Assessment:
             constant = finite & (self.estimate == 0.0) & (self.verdict != INCONCLUSIVE)
             self.verdict[constant], self.bar[constant] = INCONCLUSIVE, math.inf
             self.flags[constant] = int(Flag.STAIRCASE)
+
+    def is_stationary(self, analytical: Floats, value: float) -> bool:
+        """Whether both gradients vanish within the bars; `analytical` and the value of f as given.
+
+        A bar made wide by a kink, by steps that contradict each other or by coarse noise holds any gradient, and says
+        nothing about x.
+        """
+        if (self.flags & (Flag.KINK | Flag.STAIRCASE | Flag.SCALE)).any():
+            return False
+        if value != 0.0 and self.noise > _FINE_NOISE * abs(value):
+            return False
+        known = np.isfinite(self.bar) & np.isfinite(self.estimate)
+        return bool(np.all(known & (np.abs(self.estimate) <= self.bar) & (np.abs(analytical) <= self.bar)))
+
+    def flag_stationary(self) -> None:
+        """Say so at the components that this leaves undecided."""
+        self.flags[self.verdict == INCONCLUSIVE] |= int(Flag.STATIONARY)
 
 
 def nothing_known(scale: Floats, finite: NDArray[np.bool_], rtol: float) -> Assessment:

@@ -11,7 +11,6 @@ from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag, Verdict
 
 Name = Callable[[int], str]
 
-_FINE_NOISE = 1e-6  # of f: noise below this leaves bars that a gradient worth the name sticks out of
 _DECISIVE = (Flag.NON_FINITE, Flag.NO_ROOM)  # one such component is worth the whole reason
 
 
@@ -37,7 +36,7 @@ def give_reason(
         return f"f(x) is {value}: there is nothing to differentiate; check at another x"
     if not assessment.seen.all():
         return _reason_of_part(assessment, analytical, repeat_difference, name)
-    if repeat_difference == 0.0 and _is_stationary(assessment, analytical, value):
+    if repeat_difference == 0.0 and assessment.is_stationary(analytical, value):
         return "x is a stationary point: both gradients vanish within the error bars, so any would; check elsewhere"
     return _reason_of_doubt(assessment, analytical, repeat_difference, name)
 
@@ -166,18 +165,6 @@ def is_between(analytical: float, forward: float, backward: float) -> bool:
 
 def _count(positions: NDArray[np.int64], n: int) -> str:
     return f"{positions.size} of {n} component{'s' if n > 1 else ''}"
-
-
-def _is_stationary(assessment: Assessment, analytical: NDArray[Any], value: float) -> bool:
-    # A bar made wide by a kink, by steps that contradict each other or by coarse noise holds any gradient, and says
-    # nothing about x.
-    if (assessment.flags & (Flag.KINK | Flag.STAIRCASE | Flag.SCALE)).any() or (
-        value != 0.0 and assessment.noise > _FINE_NOISE * abs(value)
-    ):
-        return False
-    seen = np.isfinite(assessment.bar) & np.isfinite(assessment.estimate)
-    within = (np.abs(assessment.estimate) <= assessment.bar) & (np.abs(analytical) <= assessment.bar)
-    return bool(np.all(seen & within))
 
 
 def _describe_kinks(assessment: Assessment, analytical: NDArray[Any], concerned: NDArray[np.int64], name: Name) -> str:

@@ -42,6 +42,8 @@ def make_result(
         # Where f failed at the given step, the estimate of the closer look is all there is.
         taken = np.isfinite(first.quotient)
         numerical, steps = np.where(taken, first.quotient, numerical), np.where(taken, first.step, steps)
+    if trial.difference == 0.0 and found.is_stationary(given, trial.value):
+        found.flag_stationary()
     seen = found.seen
     norms = error_norms(numerical, given) if seen.all() else error_norms(numerical[seen], given[seen])
     with np.errstate(all="ignore"):

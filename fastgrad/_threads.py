@@ -30,11 +30,6 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def in_forked_child() -> bool:
-    """Whether this process was forked from one that had imported fastgrad."""
-    return _in_forked_child
-
-
 def count_threads(requested: int | None) -> int:
     """Threads to use: as requested, or what Numba would use (its mask respected)."""
     if requested is None:

@@ -115,7 +115,7 @@ def _with_symmetry(result: JacobianCheck, check: DenseCheck, columns: Layout) ->
     found = asymmetry(result.analytical_jacobian, check.column_scale, result.rtol)
     values = {**result.__dict__, "asymmetry": found}
     if found is not None:
-        text = _sentence(found, result)
+        text = _sentence(found)
         otherwise = "otherwise " if result.verdict is Verdict.MATCH else ""
         values |= {"verdict": Verdict.MISMATCH, "reason": f"{text}; {otherwise}{result.reason}"}
     if values["verdict"] is Verdict.MISMATCH:
@@ -123,7 +123,7 @@ def _with_symmetry(result: JacobianCheck, check: DenseCheck, columns: Layout) ->
     return HessianCheck(**values)
 
 
-def _sentence(found: Asymmetry, result: JacobianCheck) -> str:
+def _sentence(found: Asymmetry) -> str:
     (i, j), (upper, lower) = found.index, found.values
     more = f" and {found.count - 1} more pairs" if found.count > 1 else ""
     return (

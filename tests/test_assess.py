@@ -243,6 +243,14 @@ def test_a_wide_first_step_does_not_certify_where_f_is_curved():
     assert evaluator.evaluations <= 26
 
 
+def test_a_stationary_point_is_flagged_where_it_leaves_a_component_undecided():
+    found = nothing_known(np.ones(2), np.ones(2, bool), 1e-5)
+    found.verdict[:], found.estimate[:], found.bar[:], found.noise = [MATCH, INCONCLUSIVE], 1e-12, 1e-9, 0.0
+    assert found.is_stationary(np.zeros(2), 1.0) and not found.is_stationary(np.array([0.0, 1e-8]), 1.0)
+    found.flag_stationary()
+    assert found.flags.tolist() == [0, Flag.STATIONARY]
+
+
 @BOTH
 def test_zeros_are_not_taken_from_an_f_that_stands_still(step):
     """Rounded so coarsely that no first difference moves f: equal values say nothing of zeros, at any coordinate."""

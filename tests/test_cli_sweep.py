@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import subprocess
 import sys
@@ -44,18 +43,6 @@ def nowhere(x):
 """
 
 TARGET = ("model.py:f", "model.py:gradient", "--at", "0.1,0.2,0.3")
-
-
-@pytest.fixture
-def without_matplotlib(monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numba as nb
 import numpy as np
 import pytest
+from exp_sine import f, gradient, wrong
 
 import fastgrad
 from fastgrad._html import fragment
@@ -16,21 +17,6 @@ from fastgrad._pictures import page_of, pictures_of
 
 EVIL = "<script>alert('x')</script>&"
 X = np.linspace(0.5, 1.5, 30)
-
-
-@nb.njit
-def f(x):
-    return (np.exp(x) * np.sin(x)).sum()
-
-
-def gradient(x):
-    return np.exp(x) * (np.sin(x) + np.cos(x))
-
-
-def wrong(x):
-    g = gradient(x)
-    g[3:9] *= 1.5
-    return g
 
 
 @nb.njit

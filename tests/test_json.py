@@ -12,6 +12,7 @@ from pathlib import Path
 import numba as nb
 import numpy as np
 import pytest
+from exp_sine import f, gradient, wrong
 
 import fastgrad
 from fastgrad._json import as_json, error_as_json
@@ -35,23 +36,8 @@ STRICT = jsonschema.Draft202012Validator(closed(copy.deepcopy(SCHEMA)))
 
 
 @nb.njit
-def f(x):
-    return (np.exp(x) * np.sin(x)).sum()
-
-
-@nb.njit
 def kinked(x):
     return np.abs(x - 1.0).sum() + (x * x).sum()
-
-
-def gradient(x):
-    return np.exp(x) * (np.sin(x) + np.cos(x))
-
-
-def wrong(x):
-    g = gradient(x)
-    g[3:9] *= 1.5
-    return g
 
 
 @nb.njit

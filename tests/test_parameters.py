@@ -22,7 +22,6 @@ NETWORK = {
     ],
     "head": {"w": RNG.normal(size=3), "offset": 0.3},
 }
-NAMES = ["layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b", "head.w", "head.offset"]
 SAMPLES = RNG.normal(size=(10, 4))
 LABELS = (SAMPLES.sum(axis=1) > 0.0).astype(float)
 DATA = (SAMPLES, LABELS)
@@ -351,7 +350,7 @@ def test_a_checkpoint_knows_the_objective_behind_the_adapter(tmp_path):
     first = fastgrad.check_gradient(adapted_loss, NETWORK, gradient, args=DATA, checkpoint=journal)
     again = fastgrad.check_gradient(pieces(loss, like=NETWORK), NETWORK, gradient, args=DATA, checkpoint=journal)
     assert again.passed and again.evaluations < first.evaluations
-    with pytest.raises(ValueError, match="objective differs"):
+    with pytest.raises(ValueError, match=r"objective \(.*loss\) differs"):
         fastgrad.check_gradient(pieces(other, like=NETWORK), NETWORK, gradient, args=DATA, checkpoint=journal)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import itertools
 import warnings
 from dataclasses import replace
@@ -433,14 +432,6 @@ def test_a_match_says_that_nothing_is_wrong():
 
 
 @pytest.mark.parametrize("plot", [plot_gradient, plot_error])
-def test_a_missing_matplotlib_is_said(plot, mismatch, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+def test_a_missing_matplotlib_is_said(plot, mismatch, without_matplotlib):
     with pytest.raises(ImportError, match=r"matplotlib, which is missing: pip install matplotlib\.$"):
         plot(mismatch)

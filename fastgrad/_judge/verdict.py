@@ -23,21 +23,51 @@ INCONCLUSIVE, MATCH, MISMATCH = range(3)
 
 
 class Flag(enum.IntFlag):
-    """What else is known of a component."""
+    """What else is known of a component; several are combined with ``|``.
+
+    Attributes
+    ----------
+    NONE
+        0: nothing.
+    ABSOLUTE
+        1: too small to be resolved; seen to be small in the analytical gradient too.
+    KINK
+        2: the slopes on the two sides differ, however near one looks.
+    SCALE
+        4: differences at two scales contradict each other.
+    ONE_SIDED
+        8: at a bound, or f is not defined on one side.
+    NON_FINITE
+        16: f was NaN or infinite, or raised, near x.
+    NOISE
+        32: the error bar is wider than the tolerance because of the noise of f.
+    STATIONARY
+        64: undecided because x is a stationary point: both gradients vanish within the bars at all components.
+    CONSTANT
+        128: f does not depend on this coordinate.
+    STAIRCASE
+        256: f is flat at small scale and steps at a larger one.
+    UNCONFIRMED
+        512: left open by first differences, and not looked at closely: enough was seen, or spent.
+    PLAIN
+        1024: agreed at the first step; the bar is that of agreement, not of truncation.
+    NO_ROOM
+        2048: the bounds leave no room for a step.
+    """
 
     NONE = 0
-    ABSOLUTE = 1  # too small to be resolved; seen to be small in the analytical gradient too
-    KINK = 2  # the slopes on the two sides differ, however near one looks
-    SCALE = 4  # differences at two scales contradict each other
-    ONE_SIDED = 8  # at a bound, or f is not defined on one side
-    NON_FINITE = 16  # f was NaN or infinite, or raised, near x
-    NOISE = 32  # the error bar is wider than the tolerance because of the noise of f
-    STATIONARY = 64  # both values vanish within the bar
-    CONSTANT = 128  # f does not depend on this coordinate
-    STAIRCASE = 256  # f is flat at small scale and steps at a larger one
-    UNCONFIRMED = 512  # left open by first differences, and not looked at closely: enough was seen, or spent
-    NO_ROOM = 2048  # the bounds leave no room for a step
-    PLAIN = 1024  # agreed at the first step; the bar is that of agreement, not of truncation
+    ABSOLUTE = 1
+    KINK = 2
+    SCALE = 4
+    ONE_SIDED = 8
+    NON_FINITE = 16
+    NOISE = 32
+    STATIONARY = 64
+    CONSTANT = 128
+    STAIRCASE = 256
+    UNCONFIRMED = 512
+    PLAIN = 1024
+    NO_ROOM = 2048
 
 
 @dataclass
