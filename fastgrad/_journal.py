@@ -28,6 +28,7 @@ _BEGINNING = json.dumps({"format": _FORMAT})[:-1].encode()
 _HEAD = struct.Struct("<4sQI")  # marker, length of the body, checksum of the two
 _BODY = struct.Struct("<16s16sQBB")  # operation, shared arrays, items, inputs, outputs
 _TAIL = struct.Struct("<I")
+_MOST_LISTED = 3  # parts of an objective that differ, by name
 _MARKER = b"FGR1"
 _CHANGES = b"changes".ljust(16)  # in place of an operation: names of what f changes of itself
 
@@ -47,7 +48,7 @@ class Subject:
     def other_than(self, found: dict[str, Any]) -> str:
         """In which respects the header of a file is that of another check; empty if in none."""
         names = differing(found["contents"], self.contents)
-        args, inside = (", ".join(n for n in names if n.startswith("args[") == is_arg) for is_arg in (True, False))
+        args, inside = (_listed([n for n in names if n.startswith("args[") == is_arg]) for is_arg in (True, False))
         details = {"x": found["x"] != self.x, "step": found["step"] != self.step, "args": args, "objective": inside}
         other = [
             f"{name} ({detail})" if isinstance(detail, str) else name for name, detail in details.items() if detail
@@ -61,6 +62,11 @@ class Subject:
         noise = 1000.0 * max(self.difference, found["difference"])
         apart = abs(self.value - found["value"])
         return math.isnan(self.value) == math.isnan(found["value"]) and not apart > noise + SAME_VALUE * abs(self.value)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return ", ".join(names[:_MOST_LISTED]) + more
 
 
 _open: set["Journal"] = set()

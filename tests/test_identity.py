@@ -329,5 +329,16 @@ def test_another_process_finds_the_same():
     assert "f.helper.table['weights']" in answers.pop()
 
 
+def test_a_few_of_many_differences_are_named(tmp_path):
+    def check(k):
+        table = {f"entry {i}": i * k for i in range(1, 10)}
+        f = python_objective(lambda x, t: float(sum(t.values()) * np.sum(x**2)))
+        return fastgrad.check_gradient(f, X, X, args=(table,), checkpoint=tmp_path / "journal")
+
+    check(1)
+    with pytest.raises(ValueError, match=r"args \(args\[0\]\['entry 1'\], .*'entry 3'\] and 6 more\) differs"):
+        check(2)
+
+
 def test_contents_without_f_have_names_too():
     assert set(contents({"args[0]": {"a": 1}})) == {"args[0]", "args[0]['a']"}
