@@ -83,6 +83,7 @@ def find_local_causes(listed: Listed) -> tuple[Cause, ...]:
     return ()
 
 
+@np.errstate(all="ignore")
 def _of_lines(listed: Listed, touched: Index, what: str) -> tuple[Cause, ...]:
     """The laws of some rows, or of some columns; nothing unless all of them have one."""
     pattern = listed.pattern
