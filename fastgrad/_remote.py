@@ -142,6 +142,7 @@ class RemoteEvaluator(Evaluator):
         self._job = Job(objective.f, objective.args, point)
         self._key = uuid.uuid4().hex
         self._sent = 0
+        self._proven = 0  # evaluations in the largest task that was answered
 
     @property
     def route(self) -> str:

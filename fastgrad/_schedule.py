@@ -21,6 +21,9 @@ from fastgrad._prepared import Prepared
 SLICE_SECONDS = 0.07
 _WORTH_THREADS = 1e-4  # seconds of work in a whole check, below which waking threads costs more than it saves
 _GROWTH = 8  # of a slice over the largest before it: what a small one took is never trusted far
+# A first slice of several items takes this long if f costs what it does at x. It may be far dearer beside it: ten
+# thousand times, and the slice takes as long as any other. An f below the second number is cheaper than a launch.
+_FIRST_SLICE_SECONDS, _LEAST_SECONDS = SLICE_SECONDS / 1e4, 5e-8
 
 Floats = NDArray[np.float64]
 Status = NDArray[np.uint8]
@@ -89,7 +92,8 @@ class Evaluator:
             wanted = 1 if wanted is None else wanted
         self.threads = min(_threads.count_threads(wanted), max(1, 2 * point.size))
         self._seconds_per_evaluation = seconds
-        self._proven = 0  # evaluations in the largest slice so far: at x itself f may be quicker than beside it
+        # Evaluations that may be made in the next slice, whatever they seem to take.
+        self._trusted = int(_FIRST_SLICE_SECONDS / max(seconds, _LEAST_SECONDS))
         self._rows = _rows(point, self.threads)
 
     @property
@@ -188,14 +192,14 @@ class Evaluator:
                 raise
             elapsed = time.perf_counter() - start
             self._seconds_per_evaluation = elapsed * self.threads / (size * operation.evaluations)
-            self._proven = max(self._proven, size * operation.evaluations)
+            self._trusted = max(self._trusted, _GROWTH * size * operation.evaluations)
             done += size
             yield part, how
 
     def _slice_size(self, operation: Operation, left: int) -> int:
         item = max(self._seconds_per_evaluation, 1e-9) * operation.evaluations / self.threads
-        trusted = _GROWTH * self._proven // operation.evaluations
-        size = min(max(self.threads, min(int(SLICE_SECONDS / item), trusted)), left)
+        size = min(int(SLICE_SECONDS / item), self._trusted // operation.evaluations)
+        size = min(max(self.threads, size), left)
         return self.budget.allows(size * operation.evaluations, each=operation.evaluations) // operation.evaluations
 
     def _launch(self, operation: Operation, shared: tuple[Array, ...], arrays: tuple[Array, ...]) -> None:

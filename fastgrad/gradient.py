@@ -101,10 +101,10 @@ def check_gradient(
         are a fair sample; the verdict claims no more than was seen. What an executor has then may still take about a
         second; what is not done by then is left to itself.
     max_evaluations : int, optional
-        The same for calls of f; 28 or more (30 for a float32 x), of which 24 measure the noise if `noise` is not given.
+        The same for calls of f; 28 or more (30 for a float32 x), of which 24 measure the noise; 24 fewer with `noise`.
     progress : bool or callable, optional
         True for a tqdm bar, or a function of (done, total), in evaluations. The total grows where closer looks need
-        more than foreseen; the two are equal at the end only, and only if the check was not cut short.
+        more than foreseen; the two are equal at the end only, and a check that is cut short stops before.
     checkpoint : path, optional
         File that keeps every finished slice of the work. A later call with the same f (code, values it refers to,
         and f(x)), x, step and args finds it there and goes on; with others it is refused.

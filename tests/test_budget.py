@@ -13,7 +13,10 @@ import pytest
 import fastgrad
 from fastgrad import _assess, _components, _looks, _result, gradient
 from fastgrad._budget import Budget
+from fastgrad._inputs import point_array
+from fastgrad._objective import prepare
 from fastgrad._reason import detectable_share
+from fastgrad._schedule import Evaluator
 
 
 @nb.njit
@@ -287,13 +290,38 @@ def test_a_bar_is_closed_at_the_end_only_and_always(monkeypatch):
     assert whole.is_closed and part.is_closed and broken.is_closed
 
 
+@nb.njit
+def quick_at_x(x):
+    """As a solver that starts at its solution: some microseconds at x, more than a millisecond beside it."""
+    distance = 1e-300
+    for i in range(x.size):
+        distance += abs(x[i] - 1.0)
+    for _ in range(10 if distance < 1e-299 else 1_000):
+        for i in range(x.size):
+            distance += 1e-300 * np.sin(x[i])
+    return np.sum(x**2)
+
+
 def test_the_first_slices_are_small_however_quick_f_is_at_x():
-    calls, _ = progress_of(threads=2)
+    calls = []
+    x = np.ones(100)
+    fastgrad.check_gradient(quick_at_x, x, 2 * x, progress=lambda *numbers: calls.append(numbers), threads=2)
     done = np.array([0, *(done for done, _ in calls)])
     slices = np.diff(done)
     assert slices[0] == 4  # a difference for each thread
     assert all(now <= 8 * max(before) for before, now in ((slices[:k], slices[k]) for k in range(1, slices.size)))
-    assert slices.size < 7  # and yet few
+
+
+@pytest.mark.parametrize(("seconds", "first"), [(0.0, 70), (1e-6, 3), (1.0, 1)])
+def test_a_first_slice_takes_no_more_than_others_if_f_is_ten_thousand_times_dearer_than_at_x(seconds, first):
+    point = point_array(X)
+    calls = []
+    evaluator = Evaluator(
+        prepare(rosenbrock, point, (1,)), point, threads=1, seconds=seconds,
+        budget=Budget(progress=lambda *numbers: calls.append(numbers)),
+    )  # fmt: skip
+    evaluator.differences(np.arange(500), np.full(500, 1e-7))
+    assert calls[0] == (2 * first, 1000)
 
 
 def test_what_was_measured_is_trusted_in_the_next_pass():
