@@ -1,7 +1,6 @@
 """The result of a check of a sparse Jacobian: entries in a list, and what is known of the pattern."""
 
 import textwrap
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._assessment import verdict_names, verdicts_of
+from fastgrad._assessment import verdicts_of
 from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
-from fastgrad._jacobian.report import Entry
+from fastgrad._jacobian.report import Entry, block_lines, plain_fields, worst_lines
 from fastgrad._judge.verdict import Verdict
-from fastgrad._report import SHOWN, WIDTH, cost_line, headline, norm_lines, table
+from fastgrad._report import WIDTH, cost_line, headline, norm_lines
 from fastgrad.metric import ErrorNorms
 
 
@@ -188,28 +187,9 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
 
     def __str__(self) -> str:
         pattern = textwrap.wrap(f"pattern: {self.pattern}", WIDTH)
-        parts = [headline(self), norm_lines(self), self._block_lines(), self._worst_lines(), pattern]
+        worst = worst_lines(self.worst, f"{self.rows.size} entries")
+        parts = [headline(self), norm_lines(self), block_lines(self.row_errors), worst, pattern]
         return "\n\n".join("\n".join(lines) for lines in [*parts, [cost_line(self, "F")]] if lines)
-
-    def _block_lines(self) -> list[str]:
-        worst_first = sorted(self.row_errors.items(), key=lambda item: -np.nan_to_num(item[1], nan=np.inf))
-        rows = [(name, f"{error:.3g}") for name, error in worst_first]
-        return table([("rows", "relative error"), *rows]) if rows else []
-
-    def _worst_lines(self) -> list[str]:
-        if not self.worst:
-            return []
-        rows = [
-            (
-                entry.row, entry.column, f"{entry.x:.4g}", f"{entry.step:.0e}", f"{entry.analytical:.6g}",
-                f"{entry.numerical:.6g}", f"{entry.uncertainty:.0e}", f"{entry.absolute:.1e}",
-            )
-            for entry in self.worst
-        ]  # fmt: skip
-        counts = Counter(entry.verdict for entry in self.worst)
-        shown = ", ".join(f"{counts[kind]} {word}" for kind, word in SHOWN.items() if counts[kind])
-        columns = ("row", "column", "x", "step", "analytical", "numerical", "+-", "absolute")
-        return [f"worst {len(rows)} of {self.rows.size} entries ({shown})", *table([columns, *rows])]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, ready for json.dumps (NaN stays a float)."""
@@ -217,23 +197,4 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
             *("rows", "columns", "analytical", "numerical", "estimate", "uncertainty", "flags", "outside"),
             *("step", "noise"),
         )
-        plain = ("relative_error", "reason", "rtol", "max_absolute", "mean_absolute", "evaluations", "elapsed")
-        return {
-            "verdict": self.verdict.value,
-            **{name: getattr(self, name) for name in (*plain, "threads", "executor")},
-            "shape": list(self.numerical_jacobian.shape),
-            "dtype": str(self.numerical_jacobian.dtype),
-            **{name: getattr(self, name).tolist() for name in arrays},
-            "verdicts": verdict_names(self._codes),
-            "pattern": self.pattern.to_dict(),
-            "row_errors": dict(self.row_errors),
-            "causes": [dict(cause.__dict__) for cause in self.causes],
-            "worst": [
-                {**entry.__dict__, "index": list(entry.index), "verdict": entry.verdict.value} for entry in self.worst
-            ],
-            "norms": {
-                "difference": self.norms.difference,
-                "analytical": self.norms.analytical,
-                "numerical": self.norms.numerical,
-            },
-        }
+        return {**plain_fields(self, arrays), "pattern": self.pattern.to_dict()}
