@@ -140,7 +140,8 @@ def check_directional(
     try:
         check.run(scale)
         if check.is_mismatch and callable(gradient):
-            check.add_cause(cause_of_history(gradient, given, args, analytical))
+            cause = cause_of_history(gradient, given, args, analytical, f=prober.value_at, noise=check.noise)
+            check.add_cause(cause)
     except KeyboardInterrupt as interruption:
         check.interrupt()
         interruption.result = check.result(time.perf_counter() - started)  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastgrad._inputs import analytical_gradient, point_array
+from fastgrad._inputs import point_array
 from fastgrad._judge.verdict import Verdict
 from fastgrad._large.history import cause_of_history
 from fastgrad._large.line import Line
@@ -90,7 +90,8 @@ def check_line_integral(
     -----
     Each segment costs 2 evaluations of f and 15 of the gradient (Gauss-Kronrod), and x and the noise of f cost 18 of f:
     26 and 60 for 4 segments that agree. The length of a segment is the longest from
-    1/16 of the scale downwards for which the quadrature converges to the noise of f.
+    1/16 of the scale downwards for which the quadrature converges to the noise of f. The gradient at x is looked at
+    first: a component that is not finite is wrong.
 
     Right where f is smooth along the segments, costly or noisy, and the gradient is a function. It tests the
     gradient on segments through x, not at x alone: an error at one isolated point does not show, and neither does
@@ -127,7 +128,7 @@ def check_line_integral(
             with np.errstate(all="ignore"):
                 check.run(count, trial.difference, is_wanted)
         if check.verdict is not Verdict.MATCH and check.differs and time.perf_counter() < deadline:
-            check.add_cause(cause_of_history(gradient, point, args, analytical_gradient(gradient, point, args)))
+            check.add_cause(cause_of_history(line.counted, point, args, check.at_x, f=line.f, noise=line.noise))
     except KeyboardInterrupt as interruption:
         check.end_early("Ctrl-C")
         interruption.result = check.result(time.perf_counter() - started)  # type: ignore[attr-defined]

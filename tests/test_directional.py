@@ -649,6 +649,109 @@ def test_a_gradient_that_keeps_a_state_is_named():
     assert result.verdict is Verdict.MISMATCH and "stateful" in [cause.kind for cause in result.causes]
 
 
+def test_a_constant_gradient_of_a_linear_f_is_no_kept_result():
+    c = np.arange(1.0, 51.0)
+    wrong = c.copy()
+    wrong[7] = 3.0
+    result = check_directional(linear_f, np.linspace(0.5, 2.0, 50), lambda x, c: wrong, args=(c,), threads=1)
+    assert result.verdict is Verdict.MISMATCH
+    assert "stale" not in [cause.kind for cause in result.causes]
+
+
+def test_a_gradient_with_nan_that_answers_the_same_keeps_no_state():
+    x, g = rosenbrock(100)
+    g[17] = np.nan
+    result = check_directional(problems.rosenbrock_f, x, lambda x: np.where(np.arange(100) == 17, np.nan, g), threads=1)
+    assert result.verdict is Verdict.MISMATCH and "x[17]" in result.reason
+    assert "stateful" not in [cause.kind for cause in result.causes]
+
+
+# --------------------------------------------------------------------- what must not be cleared, nor be called noise
+
+
+@nb.njit
+def linear_f(x, c):
+    return (c * x).sum()
+
+
+@nb.njit
+def half_square_f(x):
+    return 0.5 * (x * x).sum()
+
+
+@nb.njit
+def single_precision_f(x):
+    total = np.float32(0.0)
+    for value in x:
+        total += np.float32(np.sin(value) * value)
+    return np.float64(total)
+
+
+def one_of_small_effect():
+    """x and gradient of half_square_f, all float32 numbers; one component has the wrong sign, with E = 1e-7."""
+    x = np.random.default_rng(0).normal(size=1000).astype(np.float32).astype(np.float64)
+    x[7] = np.float32(1e-5)
+    a = x.copy()
+    a[7] *= -1.0
+    return x, a
+
+
+def test_float32_numbers_do_not_hide_a_wrong_component():
+    x, a = one_of_small_effect()
+    result = check_directional(half_square_f, x, a, threads=1)
+    assert result.verdict is not Verdict.MATCH and result.causes == ()
+    a[7], a[500] = x[7], a[500] + np.float32(2e-6)  # seen, and located
+    result = check_directional(half_square_f, x, a, rtol=1e-9, threads=1)
+    assert result.verdict is Verdict.MISMATCH and [row.name for row in result.components] == ["x[500]"]
+
+
+@pytest.mark.parametrize("limit", [140, 145, 150, 160])
+def test_a_spent_limit_clears_nothing(limit):
+    x, a = one_of_small_effect()
+    x *= 1.1  # no float32 numbers
+    a *= 1.1
+    assert check_directional(half_square_f, x, a, threads=1).verdict is Verdict.INCONCLUSIVE
+    result = check_directional(half_square_f, x, a, max_evaluations=limit, threads=1)
+    assert result.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_limit_that_ends_the_closest_look_leaves_the_mismatch():
+    x, g = rosenbrock(1000)
+    g[7] += 100.0
+    free = check_directional(problems.rosenbrock_f, x, g, threads=1)
+    for limit in range(146, free.evaluations, 3):
+        result = check_directional(problems.rosenbrock_f, x, g, max_evaluations=limit, threads=1)
+        assert result.verdict is Verdict.MISMATCH and "noise" not in result.reason
+    assert "x[7], not confirmed at all scales" in result.reason and f"limit of {limit} evaluations" in result.reason
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_noisy_f_does_not_withdraw_what_directions_confirmed(seed):
+    x = np.random.default_rng(seed).normal(size=1000)
+    wrong = 1.1 * (np.cos(x) * x + np.sin(x))
+    for localise in (False, True):
+        result = check_directional(single_precision_f, x, wrong, rng=seed, localise=localise, threads=1)
+        assert result.verdict is Verdict.MISMATCH
+    assert [cause.kind for cause in result.causes] == ["factor"]
+
+
+@nb.njit
+def barrier_f(x):
+    return -np.log(x).sum()
+
+
+def test_noise_is_that_of_the_scale_along_which_f_is_finite():
+    """Along the other scale f leaves its domain, and looks noisy where it does."""
+    x = 10.0 ** np.random.default_rng(0).uniform(-8.0, 8.0, 2000)
+    right = check_directional(barrier_f, x, -1.0 / x, threads=1)
+    assert right.verdict is Verdict.MATCH and right.noise < 1e-11 and right.directions == 8
+    everywhere = check_directional(barrier_f, x, -1.001 / x, threads=1)
+    assert everywhere.verdict is Verdict.MISMATCH and [cause.kind for cause in everywhere.causes] == ["factor"]
+    a = -1.0 / x
+    a[77] *= 1.1
+    assert [row.name for row in check_directional(barrier_f, x, a, threads=1).components] == ["x[77]"]
+
+
 # ------------------------------------------------------------------------------------------- zeros of x, and kinks
 
 

@@ -271,3 +271,23 @@ def test_a_time_limit_ends_it_without_a_claim():
     result = check_line_integral(problems.sphere_f, np.ones(100), lambda x: 2 * x, time_limit=1e-9)
     assert result.verdict is Verdict.INCONCLUSIVE and "time limit" in result.reason
     assert result.gradient_evaluations == 0
+
+
+def test_a_gradient_that_is_not_finite_at_x_is_wrong():
+    x = np.linspace(0.5, 1.0, 50)
+    result = check_line_integral(problems.sphere_f, x, lambda x: np.where(np.arange(50) == 7, np.nan, 2 * x))
+    assert result.verdict is Verdict.MISMATCH and "nan at x[7]" in result.reason
+    assert result.gradient_evaluations == 1
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_every_call_of_the_gradient_is_counted(factor):
+    calls = []
+
+    def gradient(x):
+        calls.append(1)
+        return 2.0 * x * np.where(np.arange(x.size) == 3, factor, 1.0)
+
+    result = check_line_integral(problems.sphere_f, np.linspace(0.5, 1.0, 50), gradient)
+    assert result.passed == (factor == 1.0)
+    assert result.gradient_evaluations == len(calls)

@@ -87,6 +87,16 @@ def test_an_interval_full_of_errors_is_reported_not_opened():
     assert meter.evaluations < 2000
 
 
+def test_the_components_that_show_an_interval_to_be_full_are_kept():
+    errors = {i: 1.0 + 0.01 * i for i in range(200, 600)}
+    meter = VirtualMeter(1000, errors, 1e-4, 1)
+    meter.key = key_of(1, 1)
+    tree = TreeSearch(meter, {}, np.random.default_rng(1), lambda count: meter.evaluations > 20_000)
+    tree.run(0, 1000)
+    assert len(tree.seen) >= 4 and set(tree.seen) <= set(errors)
+    assert all(tree.seen[i] == pytest.approx(errors[i], rel=1e-3) for i in tree.seen)
+
+
 def test_a_spent_budget_leaves_intervals_open():
     errors = dict.fromkeys(range(0, 100_000, 1000), 1.0)
     meter = VirtualMeter(100_000, errors, 1e-4, 1)
@@ -186,6 +196,40 @@ def test_an_error_of_a_few_parts_in_a_million_is_located_despite_curvature(case)
     a = g.copy()
     a[300] *= 1.0 + 1e-5
     assert accused(check(x, a)) == [300]
+
+
+@nb.njit
+def half_square_f(x):
+    return 0.5 * (x * x).sum()
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-4, 1e-5])
+def test_curvature_is_not_taken_for_a_kink(size):
+    """The even part of a difference exceeds the error at all steps, but it shrinks with them."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=100)
+        a, k = x.copy(), int(rng.integers(100))
+        a[k] += size * np.median(np.abs(x))
+        result = check_directional(half_square_f, x, a, rng=seed, threads=1)
+        assert result.verdict is Verdict.MISMATCH and accused(result) == [k]
+
+
+def test_a_component_beside_a_kink_is_not_taken_for_curvature():
+    @nb.njit
+    def f(x, centre):
+        total = 0.0
+        for i in range(x.size):
+            total += 0.5 * x[i] ** 2 + 1e-4 * abs(x[i] - centre[i])
+        return total
+
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=300)
+        centre = x + 10.0 ** rng.uniform(-9.0, -1.0, x.size) * rng.choice([-1.0, 1.0], x.size)
+        g = x + 1e-4 * np.sign(x - centre)
+        result = check_directional(f, x, g, args=(centre,), rng=seed, threads=1)
+        assert result.verdict is not Verdict.MISMATCH
 
 
 def test_a_pair_that_cancels_in_sum_is_located(case):

@@ -14,7 +14,7 @@ from fastgrad._judge.verdict import Verdict
 from fastgrad._large.detect import Detector, Family, Finding
 from fastgrad._large.directional_report import DirectionalCheck
 from fastgrad._large.investigate import Culprits, Investigation
-from fastgrad._large.outcome import block_rows, component_rows, interval_of
+from fastgrad._large.outcome import block_rows, component_rows, describe_broken, interval_of
 from fastgrad._large.probes import Prober, Scaling
 from fastgrad._large.ruling import (
     POWER,
@@ -65,6 +65,11 @@ class Course:
     def is_mismatch(self) -> bool:
         return self._ruling[0] is Verdict.MISMATCH
 
+    @property
+    def noise(self) -> float:
+        """Of f, as far as it was measured."""
+        return max((family.noise for family in self._families if family.directions), default=math.nan)
+
     def add_cause(self, cause: Cause | None) -> None:
         """What the gradient function itself gave away; that it ignores x says little beside a law that explains all."""
         if cause is not None and not (cause.kind == "stale" and self.causes):
@@ -81,12 +86,9 @@ class Course:
 
     def run(self, scale: ArrayLike | None) -> None:
         """Find out what can be said; BudgetSpent stays inside."""
-        broken = np.flatnonzero(~np.isfinite(self._prober.analytical))
-        if broken.size:
-            more = f" and not finite at {broken.size - 1} more" if broken.size > 1 else ""
-            first = int(broken[0])
-            where = f"{self._prober.analytical[first]} at {self._layout.name(first)}{more}"
-            self._ruling = Verdict.MISMATCH, f"the analytical gradient is {where}"
+        broken = describe_broken(self._prober.analytical, self._layout)
+        if broken is not None:
+            self._ruling = Verdict.MISMATCH, broken
         elif math.isfinite(self._trial.value):
             scalings = make_scalings(self._prober.point, self._regions, scale)
             with np.errstate(all="ignore"):
@@ -105,9 +107,10 @@ class Course:
     def _detect(self, scalings: list[Scaling]) -> None:
         detector = self._detector()
         self._families = detector.families
-        counts = (self._settings.directions, max(2, self._settings.directions // 2))
-        drawn = [detector.draw(scaling, count) for scaling, count in zip(scalings, counts, strict=False)]
-        if not any(drawn):
+        for scaling in scalings:
+            beside = len(self._families) > 0  # another family, which needs fewer then
+            detector.draw(scaling, max(2, self._settings.directions // 2) if beside else self._settings.directions)
+        if not self._families:
             return
         finding = detector.decide()
         self._ruling = rule_on_directions(finding, self._families, self._settings.rtol)
@@ -182,7 +185,7 @@ class Course:
             blocks=tuple(block_rows(self._culprits.findings)) if accused else (),
             causes=tuple(self.causes) if verdict is not Verdict.INCONCLUSIVE else (),
             unexplained=describe_remainder(self._culprits) if accused and self._searched else None,
-            noise=max((f.noise for f in families), default=math.nan),
+            noise=self.noise,
             rtol=self._settings.rtol,
             directions=sum(len(f.directions) for f in families),
             evaluations=self._prober.evaluations + TRIALS,

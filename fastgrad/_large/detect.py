@@ -23,6 +23,7 @@ _LARGER, _MOST_ROUNDINGS = 4.0, 1e4
 _TRIED = 3  # directions of a family that are looked at again
 _SUSPECTED = 3  # the same, if all of them seem to be at a kink
 _GONE = 0.25
+_COMPARED, _FAR_LESS, _SOME = 1000, 1e-3, 0.05  # components whose scales are compared, and what sets two scalings apart
 _PURPOSES = {"noise": 1, "ladder": 2, "direction": 3}
 
 
@@ -83,14 +84,14 @@ class Detector:
         self._seed = seed
         self._precision = precision  # of the analytical gradient
         self._grain = float(np.finfo(prober.point.dtype).eps)
-        self._noise = noise  # what repeated evaluations at x showed
+        self._repeated = self._noise = noise  # what repeated evaluations at x showed
         self._level = abs(value)  # size of f where the noise was measured
         self.families: list[Family] = []
 
     def draw(self, scaling: Scaling, count: int) -> bool:
         """Add a family: noise, step, directions. False if f is not finite however small the step."""
         number = len(self.families)
-        if number == 0 and not self._measure_noise(scaling):
+        if (number == 0 or self._may_be_quieter(scaling)) and not self._measure_noise(scaling):
             return False
         steps = ladder_steps(self._grain)
         key = key_of(self._seed, _PURPOSES["ladder"], number)
@@ -99,10 +100,21 @@ class Detector:
         if picked is None:
             return False
         family = Family(scaling, *picked, number=number)
-        self._noise = max(self._noise, family.noise)
+        self._noise = family.noise
         self.families.append(family)
         self._extend(family, count)
         return True
+
+    def _may_be_quieter(self, scaling: Scaling) -> bool:
+        """Whether f may be less noisy along another scaling: it moves some components by far less than the first does,
+        and what was seen is more than the rounding of f.
+        """
+        if self._noise <= _FINE * float(np.spacing(self._level)):
+            return False
+        n = self._prober.point.size
+        index = np.arange(0, n, max(1, n // _COMPARED), dtype=np.int64)
+        shorter = scaling.at(index) < _FAR_LESS * self.families[0].scaling.at(index)
+        return float(np.mean(shorter)) > _SOME
 
     def _measure_noise(self, scaling: Scaling) -> bool:
         spacing = noise_spacing(self._grain) * NOISE_POINTS
@@ -110,7 +122,7 @@ class Detector:
         around = self._prober.pairs(scaling, [key] * spacing.size, spacing)
         if not (np.isfinite(around.above).all() and np.isfinite(around.below).all()):
             return False
-        self._noise = max(self._noise, table_noise(self._value, around.above, around.below))
+        self._noise = max(self._repeated, table_noise(self._value, around.above, around.below))
         self._level = max(abs(self._value), float(np.abs(around.above).max()), float(np.abs(around.below).max()))
         return math.isfinite(self._noise)
 

@@ -29,6 +29,7 @@ _NOISE_SPACINGS = (1.0, 77.7)
 _START = -0.83  # of a segment, in units of L v; its end is at 1.17
 _GRADIENT_ROUNDING = 8.0
 _BISECTIONS = 8
+_TINY = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ class Segment:
     @property
     def relative(self) -> float:
         """|difference - integral| relative to the size of the integral."""
-        return abs(self.difference - self.integral) / max(self.size, np.finfo(float).tiny)
+        return abs(self.difference - self.integral) / max(self.size, _TINY)
 
     @property
     def resolution(self) -> float:
         """The smallest relative error that it shows."""
-        return (self.noise + self.quadrature) / max(self.size, np.finfo(float).tiny)
+        return (self.noise + self.quadrature) / max(self.size, _TINY)
 
     @property
     def differs(self) -> bool:
@@ -105,10 +106,16 @@ class Line:
         self.noise = least
         for wider in _NOISE_SPACINGS:
             steps = wider * noise_spacing(float(np.finfo(self._point.dtype).eps)) * NOISE_POINTS
-            above, below = (np.array([self._f(self._x + s * t * direction) for t in steps]) for s in (1, -1))
+            above, below = (np.array([self.f(self._x + s * t * direction) for t in steps]) for s in (1, -1))
             self.noise = max(self.noise, table_noise(self._value, above, below))
 
-    def _f(self, x: Floats) -> float:
+    def counted(self, *arguments: Any) -> Any:
+        """The gradient function as it is, its calls counted."""
+        with self._counting:
+            self.gradients += 1
+        return self._gradient(*arguments)
+
+    def f(self, x: Array) -> float:
         with self._counting:
             self.evaluations += 1
         value, _ = self._objective.value(x.astype(self._point.dtype))
@@ -147,7 +154,7 @@ class Line:
         """2 evaluations of f and 15 of the gradient for each panel."""
         a, b = (self._stored(self._x + t * length * v) for t in (_START, _START + 2.0))
         middle, half = 0.5 * (a + b), 0.5 * (b - a)  # of the points as stored: x + L v is rounded
-        below, above = self._f(a), self._f(b)
+        below, above = self.f(a), self.f(b)
         found = self._integrate(middle, half, panels, (-1.0, 1.0))
         rounding = _GRADIENT_ROUNDING * self.precision * found.size
         coarse = float(np.spacing(max(abs(above), abs(below), 1e-300)))

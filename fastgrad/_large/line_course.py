@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike
 from fastgrad._budget import BudgetSpent
 from fastgrad._causes.cause import Cause
 from fastgrad._causes.places import Block
-from fastgrad._inputs import Point
+from fastgrad._inputs import Array, Point
 from fastgrad._judge.verdict import Verdict
 from fastgrad._large.line import Floats, Line, LineMeter, Segment
 from fastgrad._large.line_causes import causes_of_components, law_of_segments
 from fastgrad._large.line_report import LineIntegralCheck
+from fastgrad._large.outcome import describe_broken
 from fastgrad._large.probes import Scaling, key_of
 from fastgrad._large.scales import make_scalings
 from fastgrad._large.tree import TreeSearch
@@ -39,6 +40,7 @@ class LineCourse:
     rtol: float
     scale: ArrayLike | None
     constants: Mapping[str, float]
+    at_x: Array = field(default_factory=lambda: np.empty(0))  # the gradient that is checked
     segments: list[Segment] = field(default_factory=list)
     kink: tuple[float, float] | None = None
     components: list[Component] = field(default_factory=list)
@@ -72,6 +74,11 @@ class LineCourse:
             self.verdict, self.reason = Verdict.INCONCLUSIVE, f"ended by {why} before the segments were judged"
 
     def _run(self, count: int, repeat_difference: float, localise: bool) -> None:
+        self.at_x = self.line.gradient_at(self.point.flat.astype(np.float64)).copy()
+        broken = describe_broken(self.at_x, self.layout)
+        if broken is not None:
+            self.verdict, self.reason = Verdict.MISMATCH, broken
+            return
         regions = self.layout.blocks or (Block("", 0, self.point.shape or (1,)),)
         chosen = None
         for scaling in make_scalings(self.point, regions, self.scale):
@@ -184,7 +191,7 @@ class LineCourse:
     def _list(self, scaling: Scaling, found: dict[int, float], bar: float) -> None:
         if not found:
             return
-        a = self.line.gradient_at(self.point.flat.astype(np.float64)).copy()
+        a = self.at_x
         for i in sorted(found, key=lambda i: -abs(found[i])):
             scale = float(scaling.at(np.array([i]))[0])
             difference = found[i] / scale

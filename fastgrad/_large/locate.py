@@ -19,6 +19,7 @@ _SAMPLES, _MORE_SAMPLES, _LARGE_SAMPLE, _LARGEST = 8, 16, 48, 2
 _MANY, _MANY_OPEN = 24, 12
 _PASSES = 5
 _MOST_OPEN = 64
+_MOST_OF_DENSE = 24  # components of intervals that are full of wrong ones
 _LEAST_BUDGET = 80
 _PER_COMPONENT, _MOST_EARNING = 24, 100
 _FIRST_TRY, _FIRST_PASSES, _FIRST_OPEN = 32, 3, 2
@@ -178,7 +179,7 @@ class Locator:
         A search that finds many and has many left asks a larger sample, once, whether the block is full of them.
         """
         block, known = found.block, self._known
-        before = set(known)
+        before, seen = set(known), dict[int, float]()
         least = self._prober.evaluations + _LEAST_BUDGET
         ask_at = math.inf if most_open is not None else len(known) + _MANY
 
@@ -194,6 +195,7 @@ class Locator:
             search = TreeSearch(meter, known, self._rng, is_to_stop)
             looked_wrong = search.run(block.start, block.stop)
             found.dense += search.dense
+            seen |= search.seen
             found.open = [(node.lo, node.hi, node.strength) for node in search.open]
             if found.open and not is_spent(len(found.open)):
                 ask_at = math.inf
@@ -202,8 +204,8 @@ class Locator:
             elif found.open or found.dense or not looked_wrong or is_spent(0):
                 break
         self._look_at(found, set(known) - before)
-        for lo, hi in found.dense[:6]:
-            self._sample(found, self._rng.integers(lo, hi, 4))
+        if seen:
+            self._sample(found, list(seen)[:_MOST_OF_DENSE], expected=min(abs(error) for error in seen.values()))
 
     # -------------------------------------------------------------------------------------------- many wrong
 

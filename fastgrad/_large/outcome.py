@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastgrad._inputs import Point
+from fastgrad._inputs import Array, Point
 from fastgrad._judge.verdict import Verdict
 from fastgrad._large.detect import Family
 from fastgrad._large.directional_report import BlockCheck
@@ -14,6 +14,16 @@ from fastgrad._large.probes import Scaling
 from fastgrad._large.samples import Sample
 from fastgrad._layout import Layout
 from fastgrad._report import Component, difference_of
+
+
+def describe_broken(analytical: Array, layout: Layout) -> str | None:
+    """Which components of the gradient are not finite; None if all are."""
+    broken = np.flatnonzero(~np.isfinite(analytical))
+    if broken.size == 0:
+        return None
+    more = f" and not finite at {broken.size - 1} more" if broken.size > 1 else ""
+    first = int(broken[0])
+    return f"the analytical gradient is {analytical[first]} at {layout.name(first)}{more}"
 
 
 def component_rows(wrong: Sequence[Sample], point: Point, layout: Layout, scaling: Scaling) -> list[Component]:

@@ -165,6 +165,13 @@ class Prober:
         self._count(1)
         return float(value)
 
+    def value_at(self, flat: Array) -> float:
+        """f at another point; NaN if it raised."""
+        self._require(1)
+        value, _ = self.objective.value(flat.astype(self.point.dtype))
+        self._count(1)
+        return float(value)
+
     def require_intact(self) -> None:
         """Raise if f left a trace in its arguments."""
         self._restore()

@@ -16,6 +16,7 @@ Ruling = tuple[Verdict, str]
 # numbers, and the two clearest lie beyond one standard deviation. So an error of so many bars is seen with 99 %
 # probability; docs/directional_rates.md has the shares measured.
 POWER = 4.0
+_FEW = 4
 _WIDEST = 0.5  # the smallest error seen, from which agreement says nothing
 
 
@@ -68,26 +69,37 @@ def rule_on_culprits(culprits: Culprits, families: list[Family], rtol: float, na
     low = max(f.estimate.low for f in families if f.confirmed)
     if wrong and culprits.is_confirmed:
         worst = max(wrong, key=lambda s: abs(s.numerical - s.analytical) / max(s.bar, 1e-300))
-        count = _density(culprits) or f"{len(wrong)} component{'s are' if len(wrong) > 1 else ' is'} wrong"
+        more = "at least " if any(found.dense for found in culprits.findings) else ""
+        count = _density(culprits) or f"{more}{len(wrong)} component{'s are' if len(wrong) > 1 else ' is'} wrong"
         return Verdict.MISMATCH, (
             f"{count}, for instance {names(worst.index)}: analytical {worst.analytical:.6g}, "
             f"numerical {worst.numerical:.6g} +- {worst.bar:.1g}"
         )
-    if wrong and culprits.is_confirmed is not None:
+    if wrong and culprits.is_confirmed is False:
         return Verdict.INCONCLUSIVE, (
             f"directions differ, and so does {names(wrong[0].index)}, but a look at all scales cannot confirm it"
         )
     if culprits.law is not None and low > rtol:
         return Verdict.MISMATCH, "all random directions differ by the same simple law"
-    if culprits.cut_short_by is not None and low > rtol:
-        return Verdict.MISMATCH, (
-            f"{_confirmed(families)} random directions differ, confirmed at smaller steps; the search for wrong "
-            f"components was ended by {culprits.cut_short_by}"
-        )
-    return _rule_without_culprits(culprits, families, rtol)
+    if low > rtol and (culprits.cut_short_by is not None or wrong):
+        return Verdict.MISMATCH, _without_confirmation(culprits, families, names)
+    return _rule_without_culprits(culprits, families, rtol, names)
 
 
-def _rule_without_culprits(culprits: Culprits, families: list[Family], rtol: float) -> Ruling:
+def _without_confirmation(culprits: Culprits, families: list[Family], names: Callable[[int], str]) -> str:
+    """Directions that differ beyond doubt, and components that do, as far as they were looked at."""
+    text = f"{_confirmed(families)} random directions differ, confirmed at smaller steps"
+    worst = max(culprits.wrong, key=lambda s: abs(s.numerical - s.analytical) / max(s.bar, 1e-300), default=None)
+    if worst is not None:
+        text += f"; so does {names(worst.index)}, not confirmed at all scales"
+    if culprits.cut_short_by is not None:
+        return f"{text}; the search for wrong components was ended by {culprits.cut_short_by}"
+    return f"{text} because of the noise of f"
+
+
+def _rule_without_culprits(
+    culprits: Culprits, families: list[Family], rtol: float, names: Callable[[int], str]
+) -> Ruling:
     high = max(f.estimate.high for f in families if f.confirmed)
     if any(cause.kind == "float32" for cause in culprits.causes):
         within = high <= rtol
@@ -97,15 +109,41 @@ def _rule_without_culprits(culprits: Culprits, families: list[Family], rtol: flo
         )
     if culprits.of_kind(Kind.KINK):
         return Verdict.INCONCLUSIVE, "directions differ, but the components that do are at a kink of f"
-    if (culprits.of_kind(Kind.TINY) or culprits.cut_short_by) and high <= rtol:
+    if high <= rtol and _is_spread(culprits):
         return Verdict.MATCH, (
             f"the gradient is inexact, with E = {_error(families):.1g}, within rtol = {rtol:g}, and no component "
             f"stands out"
         )
+    if culprits.cut_short_by is not None:
+        return Verdict.INCONCLUSIVE, (
+            f"directions differ (E = {_error(families):.1g}), and the search for wrong components was ended by "
+            f"{culprits.cut_short_by}"
+        )
+    if culprits.wrong:
+        return Verdict.INCONCLUSIVE, (
+            f"directions differ (E = {_error(families):.1g}), and so does {names(culprits.wrong[0].index)}, but at the "
+            f"scale of this component the noise of f hides it"
+        )
+    hidden = "look like a kink of f" if _may_be_kinks(culprits) else "are hidden in the noise of f"
     return Verdict.INCONCLUSIVE, (
         f"directions differ (E = {_error(families):.1g}), but no single component could be shown to be wrong: "
-        f"their differences are hidden in the noise of f"
+        f"their differences {hidden}"
     )
+
+
+def _is_spread(culprits: Culprits) -> bool:
+    """Whether a search that went to its end, or a fair sample, shows many tiny differences and none that is large."""
+    if culprits.wrong or not culprits.of_kind(Kind.TINY):
+        return False
+    if culprits.cut_short_by is None:
+        return True
+    fair = [found.samples[i].kind for found in culprits.findings for i in found.fair if i in found.samples]
+    resolved = [kind for kind in fair if kind in (Kind.TINY, Kind.RIGHT)]
+    return culprits.is_left_open and 2 * resolved.count(Kind.TINY) > max(len(resolved), _FEW)
+
+
+def _may_be_kinks(culprits: Culprits) -> bool:
+    return any(math.isinf(s.bar) and s.step > 0.0 for s in culprits.of_kind(Kind.UNRESOLVED))
 
 
 def rule_on_zeros(zeros: Zeros, culprits: Culprits, with_zeros_held: Ruling, names: Callable[[int], str]) -> Ruling:

@@ -119,6 +119,18 @@ class _Look:
     step: float
 
 
+def _is_curvature(wide: _Look, near: _Look, difference: float) -> bool:
+    """Whether the even part shrinks with the step, down to what cannot explain the difference, which stays.
+
+    Both are asked for: where a kink lies just inside the smaller step, the even parts of two steps may by chance be
+    in proportion, but then the differences are not the same.
+    """
+    ratio = near.step / wide.step
+    intercept = (near.even - ratio * wide.even) / (1.0 - ratio)
+    is_same = abs(near.numerical - wide.numerical) <= 0.3 * difference + near.bar
+    return is_same and abs(intercept) <= 0.3 * difference
+
+
 class Sampler:
     """Judges single components by differences of their own; remembers them."""
 
@@ -175,7 +187,7 @@ class Sampler:
 
     def _shrink(self, i: int, family: Family, look: _Look) -> tuple[_Look, float]:
         """Where the even part could explain the mismatch: look from nearer."""
-        a, jump = float(self._prober.analytical[i]), 0.0
+        a, jump, last = float(self._prober.analytical[i]), 0.0, look
         difference, relative = abs(look.numerical - a), look.step / self._scale(family, i)
         if abs(look.even) < _KINK_SHARE * difference:
             return look, 0.0
@@ -185,10 +197,11 @@ class Sampler:
             if near.bar > 0.5 * difference:
                 break
             off = abs(near.numerical - a)
-            if off <= near.bar or abs(near.even) < 0.3 * off:
+            if off <= near.bar or abs(near.even) < 0.3 * off or _is_curvature(last, near, off):
                 return near, 0.0  # a kink nearby, not here; or no kink at all
             if abs(near.even - look.even) <= 0.3 * abs(look.even):
                 jump = look.even
+            last = near
         return (look, jump) if jump else (replace(look, bar=math.inf), 0.0)  # a kink or not: no evidence
 
     def _scale(self, family: Family, i: int) -> float:

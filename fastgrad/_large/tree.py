@@ -81,6 +81,7 @@ class TreeSearch:
         self._errors: dict[int, float] = {}
         self.found = found
         self.dense: list[tuple[int, int]] = []
+        self.seen: dict[int, float] = {}  # wrong components that showed an interval to be dense
         self.open: list[Node] = []
 
     def run(self, lo: int, hi: int) -> bool:
@@ -202,8 +203,10 @@ class TreeSearch:
         """After three failed decodings: whether four random components are all wrong."""
         if node.failures < 3 or node.size < _DENSE_SIZE:
             return False
-        if all(self._is_wrong(int(i)) for i in self._rng.integers(node.lo, node.hi, 4)):
+        drawn = [int(i) for i in self._rng.integers(node.lo, node.hi, 4)]
+        if all(self._is_wrong(i) for i in drawn):
             self.dense.append((node.lo, node.hi))
+            self.seen.update({i: self._error(i) for i in drawn})
             return True
         return False
 
