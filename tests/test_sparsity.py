@@ -613,7 +613,7 @@ def nearly_constant(x):
 def test_an_entry_in_the_rounding_of_its_row_is_no_proof_that_there_is_no_other():
     x, right = np.array([1.0, 2.0]), np.array([[1e-12, 1e-12], [0.0, 4.0]])
     lacking = np.array([[1e-12, 0.0], [0.0, 4.0]])
-    for jacobian, expected in ((right, Verdict.MATCH), (lacking, Verdict.MISMATCH)):
+    for jacobian, expected in ((right, Verdict.MATCH), (lacking, Verdict.INCONCLUSIVE)):
         result = check_jacobian(nearly_constant, x, scipy_sparse.csc_array(jacobian))
         assert result.verdict is Verdict.INCONCLUSIVE and result.pattern.blind == 1
         assert "could not be verified in F[0]: its noise would hide an entry outside; pass a larger" in result.reason
