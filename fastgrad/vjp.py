@@ -78,7 +78,8 @@ def check_vjp(
     Notes
     -----
     About 35 evaluations of F for each pair, whatever n and m, and as many for the jvp. To find wrong components costs
-    2 n or more, but looks at 64 of them only if n is above 1024. Two random vectors make the test a little blunter
+    2 n or more, but looks at 64 of them only if n is above 1024; a cause is named if a second w shows it too, for as
+    much again. Two random vectors make the test a little blunter
     than that of a jvp: ``smallest_error`` says what would have been seen.
 
     Examples
