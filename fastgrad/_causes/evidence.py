@@ -169,7 +169,7 @@ def common_quantum(values: Floats, tolerance: Floats) -> float:
     if not 0 < largest < math.inf:
         return 0.0
     powers = [math.ldexp(1.0, k - math.frexp(_MOST_STEPS)[1]) for k in range(math.frexp(_MOST_STEPS)[1] + 1)]
-    unit = math.ldexp(1.0, math.frexp(largest)[1])
+    unit = math.ldexp(1.0, min(math.frexp(largest)[1], 1023))  # the next one is no number
     top = math.floor(math.log10(largest))
     tens = [float(f"1e{k}") for k in range(max(top - 7, -300), top + 1)]
     for quantum in sorted((*(unit * power for power in powers), *tens), reverse=True):
