@@ -26,7 +26,8 @@ import fastgrad
 from benchmarks.markdown import ROOT, insert, machine, significant, table
 from benchmarks.objectives import iterated, iterated_gradient
 from fastgrad._inputs import point_array
-from fastgrad._remote import _GROWTH, _IN_FLIGHT, Job, Task, task_seconds, work_on
+from fastgrad._remote import _GROWTH, _IN_FLIGHT, task_seconds
+from fastgrad._worker import Job, Task, work_on
 
 PAGE = ROOT / "docs" / "explanation" / "schedule.md"
 

@@ -107,6 +107,7 @@ LAYERS = (
         "schedule",
         (
             *("_budget", "_contents", "_identity", "_journal", "_selection", "_schedule", "_vector_schedule"),
+            "_worker",
             "_remote",
         ),
         ("compiled code", "threads", "values and calls", "foreign functions", "gates"),

@@ -17,7 +17,7 @@ import pytest
 from remote_cases import CASES, asleep, asleep_gradient, check, difference, narrow, narrow_gradient
 
 import fastgrad
-from fastgrad import _remote
+from fastgrad import _worker
 
 HAZARDS = Path(__file__).parent / "hazards"
 SLOW_X = np.linspace(1.0, 2.0, 300)
@@ -157,8 +157,8 @@ class Forgetful(Executor):
 
     def submit(self, function, task):
         if len(self.answers) % 3 == 2:
-            _remote._thread.benches.clear()
-            assert task.key not in _remote._jobs
+            _worker._thread.benches.clear()
+            assert task.key not in _worker._jobs
         future = Future()
         self.answers.append(function(pickle.loads(pickle.dumps(task))))
         future.set_result(self.answers[-1])
@@ -174,12 +174,12 @@ def test_a_worker_that_has_forgotten_is_told_again(on_one_thread):
 
 def test_a_worker_keeps_few_checks():
     with ThreadPoolExecutor(1) as pool:
-        for _ in range(_remote._KEPT + 2):
+        for _ in range(_worker._KEPT + 2):
             check(executor=pool)
-        kept = pool.submit(lambda: list(_remote._thread.benches)).result()
-        assert len(kept) == _remote._KEPT
-        assert set(kept) <= set(_remote._jobs)
-    assert not set(kept) & set(_remote._jobs)  # x and the arguments go with the thread
+        kept = pool.submit(lambda: list(_worker._thread.benches)).result()
+        assert len(kept) == _worker._KEPT
+        assert set(kept) <= set(_worker._jobs)
+    assert not set(kept) & set(_worker._jobs)  # x and the arguments go with the thread
 
 
 # --- workers that die -------------------------------------------------------------------------------------------
