@@ -19,7 +19,7 @@ _PICTURES: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
     "GradientCheck": _OF_GRADIENT,
     "SeparableCheck": _OF_GRADIENT,
     "JacobianCheck": _OF_MATRIX,
-    "SparseJacobianCheck": _OF_MATRIX,
+    "SparseJacobianCheck": _OF_MATRIX[:1],  # plot_gradient draws full matrices
     "HessianCheck": _OF_MATRIX,
     "EpsilonSweep": (("Relative error against epsilon", plotting.plot_sweep),),
     "TaylorTest": (("Remainders along the worst direction", plotting.plot_taylor),),
