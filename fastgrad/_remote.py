@@ -7,6 +7,7 @@ sent again with everything.
 
 import os
 import pickle
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future

@@ -17,7 +17,7 @@ import pytest
 from remote_cases import CASES, asleep, asleep_gradient, check, difference, narrow, narrow_gradient
 
 import fastgrad
-from fastgrad import _worker
+from fastgrad import _remote, _worker
 
 HAZARDS = Path(__file__).parent / "hazards"
 SLOW_X = np.linspace(1.0, 2.0, 300)
