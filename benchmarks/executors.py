@@ -26,7 +26,8 @@ import fastgrad
 from benchmarks.markdown import ROOT, insert, machine, significant, table
 from benchmarks.objectives import iterated, iterated_gradient
 from fastgrad._inputs import point_array
-from fastgrad._remote import Job, Task, task_seconds, work_on
+from fastgrad._remote import _GROWTH, _IN_FLIGHT, task_seconds
+from fastgrad._worker import Job, Task, work_on
 
 PAGE = ROOT / "docs" / "explanation" / "schedule.md"
 
@@ -121,18 +122,21 @@ def simulated(workers: int, n: int, evaluation: float, sending: float, slice_sec
     """Share of the ideal speed of a schedule: one sender, `workers` workers, slices shrinking towards the end.
 
     The sender needs `sending` seconds per slice and serves one worker after the other; a worker that is idle waits
-    for it. The slice sizes follow the rule of the package.
+    for it. The slice sizes follow the rule of the package: one item first, then as far as the answers reach.
     """
-    left, sender, busy = n, 0.0, [0.0] * workers
-    heapq.heapify(busy)
-    end = 0.0
+    left, sender, end, proven = n, 0.0, 0.0, 0
+    idle_from, answers = [0.0] * workers, []
     while left > 0:
-        size = max(1, min(int(slice_seconds / (2 * evaluation)), -(-left // (2 * workers))))
+        while answers and (answers[0][0] <= sender or len(answers) >= (_IN_FLIGHT if proven else 1) * workers):
+            answered, size = heapq.heappop(answers)
+            sender, proven = max(sender, answered), max(proven, size)
+        size = max(1, min(int(slice_seconds / (2 * evaluation)), -(-left // (2 * workers)), _GROWTH * proven))
         left -= size
-        sender = max(sender, 0.0) + sending
-        start = max(heapq.heappop(busy), sender)
-        end = max(end, start + 2 * evaluation * size)
-        heapq.heappush(busy, start + 2 * evaluation * size)
+        sender += sending
+        end_of_slice = max(heapq.heappop(idle_from), sender) + 2 * evaluation * size
+        heapq.heappush(idle_from, end_of_slice)
+        heapq.heappush(answers, (end_of_slice, size))
+        end = max(end, end_of_slice)
     return (2 * n * evaluation / workers) / end
 
 

@@ -23,7 +23,6 @@ import numpy as np
 from benchmarks.markdown import ROOT, insert, percent, table
 from benchmarks.random_suite import FAMILIES, hash_noise, phi, slope
 from fastgrad import Flag, Verdict, check_jacobian
-from fastgrad._judge.verdict import MATCH, MISMATCH
 
 KINDS = ("plain", "scale", "offset", "noise", "float32", "mix", "steps")
 SHAPES = ((1, 1), (3, 2), (8, 8), (20, 5))
@@ -102,10 +101,10 @@ def study(kind: str, count: int, seed: int) -> Counter[str]:
         counts["entries"] += matrix.right.size
         counts["outside"] += np.count_nonzero(np.abs(found.estimate - matrix.right) > found.uncertainty)
         found = check_jacobian(rows, matrix.x, matrix.wrong, args=matrix.args, rtol=rtol, threads=1)
-        accused = found.verdicts == MISMATCH
+        accused = found.verdicts == Verdict.MISMATCH
         counts["caught"] += accused[matrix.entry]
         counts["right entries accused"] += np.count_nonzero(accused) - accused[matrix.entry]
-        if found.verdicts[matrix.entry] == MATCH:
+        if found.verdicts[matrix.entry] is Verdict.MATCH:
             counts["too small" if found.flags[matrix.entry] & Flag.ABSOLUTE else "false match"] += 1
     return counts
 

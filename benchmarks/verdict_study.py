@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks import peer_rules
 from benchmarks.random_suite import KINDS, Problem, is_visible, make_problem, objective, spoil
-from fastgrad import GradientCheck, Verdict, _assess, check_gradient
+from fastgrad import GradientCheck, Verdict, _looks, check_gradient
 from fastgrad._judge.verdict import Flag
 from fastgrad.steps import Automatic
 
@@ -84,7 +84,7 @@ def study(kind: str, size: int, step: str, numbers: Iterable[int], seed: int) ->
 def counted_looks() -> Iterator[dict[int, int]]:
     """Evaluations that the closer look at each component asks for, by component."""
     costs: dict[int, int] = {}
-    original = _assess.look_closely
+    original = _looks.look_closely
 
     def counted(setting: Any, i: int, *rest: Any) -> Any:
         talk = original(setting, i, *rest)
@@ -97,11 +97,11 @@ def counted_looks() -> Iterator[dict[int, int]]:
             costs[i] += len(question)
             answer = yield question
 
-    _assess.look_closely = counted  # type: ignore[assignment]
+    _looks.look_closely = counted  # type: ignore[assignment]
     try:
         yield costs
     finally:
-        _assess.look_closely = original
+        _looks.look_closely = original
 
 
 def check(problem: Problem, gradient: np.ndarray, step: str) -> GradientCheck:

@@ -49,6 +49,17 @@ TERMS = {
     "quadrature": "explanation/line-integral",
     "reproducible": "explanation/threads",
     "gradcheck": "explanation/comparison",
+    "stationary": "explanation/scope",
+    "stationary point": "how-to/read-a-report",
+    "backpropagation": "how-to/named-parameters",
+    "backprop": "how-to/named-parameters",
+    "autodiff": "explanation/scope",
+    "autodiff tensor": "how-to/other-libraries",
+    "Jupyter": "how-to/notebooks",
+    "notebook": "how-to/notebooks",
+    "HTML": "how-to/notebooks",
+    "stochastic": "how-to/noisy-solvers",
+    "pytree": "how-to/named-parameters",
 }
 
 

@@ -17,6 +17,7 @@ _HEAD = """\
 `fastgrad COMMAND ... --json` prints one JSON object on one line, and `pytest --fastgrad-report=DIR` saves one for
 each failing check. NaN and infinities, which JSON has not, are `null`. The field `schema` says which of the objects
 below it is, and its version: the number grows when a field changes its meaning or goes; new fields may come without.
+After an error, or Ctrl-C before anything was found, a command prints a [fastgrad.error/1](#fastgraderror1) instead.
 
 The tables are made from the JSON Schema that comes with the package, for validators and code generators:
 

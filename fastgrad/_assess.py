@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,24 +15,13 @@ from fastgrad._first import Bounds, FirstDifferences, add_differences, no_differ
 from fastgrad._judge.grid import generic_steps, safe_unit
 from fastgrad._judge.noise import NoiseModel, constant_noise, noise_from_residuals
 from fastgrad._judge.plain import advise, judge_plain
-from fastgrad._judge.refine import Closeup, hold_all, look_closely
-from fastgrad._judge.verdict import (
-    INCONCLUSIVE,
-    MATCH,
-    NOISE_WIDTH,
-    ROUNDING,
-    Flag,
-    Floats,
-    Verdict,
-    make_setting,
-    with_noise,
-)
-from fastgrad._noise_tables import NoiseTables, require_seen
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING, Floats, make_setting, with_noise, with_sizes_of
+from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag
+from fastgrad._looks import CloserLooks
+from fastgrad._noise_tables import NoiseTables
 from fastgrad._schedule import Evaluator
 
-_CHUNK = 64  # components looked at together
-_ENOUGH_MISMATCHES = 128  # confirmed; the rest that differ are then reported unconfirmed
-_EXTRA_PER_COMPONENT, _EXTRA = 6, 2000  # evaluations that closer looks may take, beyond 2 n
+_MANY = 64  # components that are undecided: worth another difference each before a closer look
 
 Index = NDArray[np.int64]
 
@@ -70,10 +60,12 @@ class Assessor:
             grid=point.dtype,
         )
         self.result = nothing_known(self.setting.scale, finite, rtol)
-        self.known: dict[int, dict[float, float]] = {}
+        self.looks = CloserLooks(evaluator, self.unit, bounds)
+        self.first = no_differences(x.size)  # as far as they are taken
 
     def judge_differences(self, first: FirstDifferences) -> Assessment:
         """Judge first differences of all coordinates, taken at steps that somebody else chose."""
+        self.first = first
         index = np.flatnonzero(self.finite & first.seen)
         quick = self._noise_without_tables(first, index)
         undecided = index
@@ -84,14 +76,15 @@ class Assessor:
                 return self._finish(first)
         self._settle_noise()
         if quick is None or quick.largest > self.setting.noise.largest:
-            undecided = index  # residuals that the noise does not explain excuse nothing
+            undecided, quick = index, None  # residuals that the noise does not explain excuse nothing
         undecided = self._accept_flat(self._judge_plain(undecided, first), first)
-        self._look_closely(undecided, 1.0, automatic=False)
+        self._look_closely(self._take_another(undecided, first), 1.0, automatic=False)
+        self._weigh_again(first, quick)
         return self._finish(first)
 
     def judge_piecewise(self, pieces: Iterable[Index], steps: Floats | None) -> tuple[Assessment, FirstDifferences]:
         """Take first differences piece by piece and judge each before the next; None chooses the steps too."""
-        first = no_differences(self.setting.x.size)
+        first = self.first
         self._settle_noise()
         multiplier = 1.0
         for number, piece in enumerate(pieces):
@@ -102,7 +95,16 @@ class Assessor:
                 suited, undecided = self._try_again(undecided, part, first, is_sample=number == 0)
                 multiplier = suited if number == 0 else multiplier
             self._look_closely(self._accept_flat(undecided, first), multiplier, automatic=steps is None)
+        self._weigh_again(first, None)
         return self._finish(first), first
+
+    def so_far(self) -> Assessment:
+        """What is known in the midst of it all, after an interruption."""
+        result, first = self.result, self.first
+        first.seen[np.isnan(result.step) & self.finite] = False  # taken, not judged
+        open_ = first.seen & (result.verdict == INCONCLUSIVE) & ((result.flags & ~np.uint16(Flag.ABSOLUTE)) == 0)
+        result.flags[open_] |= int(Flag.UNCONFIRMED)
+        return self._finish(first)
 
     def _take(self, part: Index, first: FirstDifferences, steps: Floats) -> Index:
         """Take and judge first differences; returns the components that are undecided."""
@@ -132,6 +134,44 @@ class Assessor:
         widened = factor[(factor > 1.0) & ~np.isin(again, still)]
         multiplier = float(np.median(widened)) if 2 * widened.size > index.size else advice.multiplier
         return multiplier, np.concatenate([still, undecided[~np.isin(undecided, again)]])
+
+    def _take_another(self, undecided: Index, first: FirstDifferences) -> Index:
+        """Take one more difference, at automatic steps, where many components are lost in the noise of the first.
+
+        In a sum of many terms the noise of a common step reaches the tolerance for all components at once, and a closer
+        look at each costs twice as much. Where the first difference says more than noise, it is worth that; a sample
+        shows whether other steps help.
+        """
+        if undecided.size <= _MANY:
+            return undecided
+        noise = NOISE_WIDTH * self.setting.sigma(undecided, first.step[undecided]) / first.step[undecided]
+        difference = np.abs(first.quotient[undecided] * self.unit - self.setting.analytical[undecided])
+        lost = undecided[difference <= noise]
+        sample = lost[:: max(1, lost.size // _MANY)]  # of all suspicions, by which they are sorted
+        for part in (sample, np.setdiff1d(lost, sample)):
+            open_ = self._take(part, no_differences(self.setting.x.size), self._automatic_steps(part, 1.0))
+            if 2 * open_.size > part.size:
+                break
+        still: Index = undecided[self.result.verdict[undecided] != MATCH]
+        return still
+
+    def _weigh_again(self, first: FirstDifferences, quick: NoiseModel | None) -> None:
+        """Judge those anew that were accepted as small next to components which turned out to be wrong by far.
+
+        The noise of first differences that accepted some of them, `quick`, may do so again.
+        """
+        result, old = self.result, self.setting
+        small = np.flatnonzero((result.verdict == MATCH) & ((result.flags & Flag.ABSOLUTE) != 0) & first.seen)
+        wrong = (result.verdict == MISMATCH) & np.isfinite(result.estimate)
+        setting = with_sizes_of(old, np.where(wrong, result.estimate, old.analytical))
+        shrinks = setting.mean_product < old.mean_product / 2 or setting.largest_gradient < old.largest_gradient / 10
+        if small.size and shrinks:
+            if quick is not None:
+                self.setting = with_noise(setting, quick, setting.grid)
+                small = self._judge_plain(small, first)
+            self.setting = setting
+            self._look_closely(self._judge_plain(small, first), 1.0, automatic=False)
+            self._weigh_again(first, quick)
 
     def give_up(self) -> Assessment:
         """Nothing can be judged (f(x) is not finite); only a gradient that is not finite is wrong by itself."""
@@ -185,7 +225,7 @@ class Assessor:
         for i, high, low in zip(index[open_].tolist(), above[open_].tolist(), below[open_].tolist(), strict=True):
             h, x = first.step[i], self.setting.x[i]
             if math.isfinite(high + low):
-                self.known.setdefault(i, {}).update({float(x + h): high, float(x - h): low})
+                self.looks.remember(i, {float(x + h): high, float(x - h): low})
         return index[open_][np.argsort(-judged.suspicion[open_], kind="stable")]
 
     def _accept_flat(self, undecided: Index, first: FirstDifferences) -> Index:
@@ -213,64 +253,17 @@ class Assessor:
         return undecided[~np.isin(undecided, constant)]
 
     def _look_closely(self, undecided: Index, multiplier: float, *, automatic: bool) -> None:
-        """Refine chunk by chunk; if the steps are not automatic yet, from automatic ones that learn as they go."""
-        confirmed, ratios = 0, []
-        allowed = self.evaluator.evaluations + _EXTRA_PER_COMPONENT * self.setting.x.size + _EXTRA
-        for start in range(0, undecided.size, _CHUNK):
-            part = undecided[start : start + _CHUNK]
-            if confirmed >= _ENOUGH_MISMATCHES or self.evaluator.evaluations > allowed:
-                self.result.flags[undecided[start:]] |= int(Flag.UNCONFIRMED)
-                break
-            steps = self.result.step[part] if automatic else self._starting_steps(part, multiplier)
-            try:
-                conversations = self._converse(part, steps)
-            except BudgetSpent:
-                self.result.flags[undecided[start:]] |= int(Flag.UNCONFIRMED)
-                break
-            for i, step, seen in conversations:
-                self.result.record(i, seen, self.unit)
-                confirmed += seen.verdict is Verdict.MISMATCH
-                if seen.verdict is Verdict.MATCH:
-                    ratios.append(multiplier * seen.step / step)
-            if not automatic and len(ratios) > (start + part.size) / 2:
-                multiplier = float(np.median(ratios))
-
-    def _starting_steps(self, part: Index, multiplier: float) -> Floats:
-        wanted = self.setting.automatic_step(part, multiplier)
-        return generic_steps(self.setting.x[part], wanted, part, 1, self.setting.grid)
-
-    def _converse(self, part: Index, steps: Floats) -> list[tuple[int, float, Closeup]]:
-        """Hold one conversation per component."""
-        talks = {
-            i: look_closely(self.setting, i, step, self.known.pop(i, {}), limits(self.bounds, i))
-            for i, step in zip(part.tolist(), steps.tolist(), strict=True)
-        }
-        finished = hold_all(talks, self._answer)
-        return [(i, step, finished[i]) for i, step in zip(part.tolist(), steps.tolist(), strict=True)]
-
-    def _answer(self, questions: dict[int, list[float]]) -> dict[int, list[float]]:
-        index = np.array([i for i, points in questions.items() for _ in points], dtype=np.int64)
-        coordinate = np.array([p for points in questions.values() for p in points])
-        values, status = self.evaluator.displaced(index, coordinate)
-        require_seen(status)
-        for k in np.flatnonzero(status):
-            self.result.failed.setdefault(int(index[k]), float(coordinate[k]))
-        ends = np.cumsum([len(points) for points in questions.values()])[:-1]
-        return {i: part.tolist() for i, part in zip(questions, np.split(values * self.unit, ends), strict=True)}
+        self.looks.settle(self.setting, undecided, self.result, multiplier, automatic=automatic)
 
     def _finish(self, first: FirstDifferences) -> Assessment:
+        """In the units of f; may be called again."""
         result = self.result
         result.doubt_constants(self.finite, is_flat=self.setting.noise.is_flat)
-        result.seen |= first.seen
-        result.stopped_by = self.evaluator.budget.spent_by
-        result.estimate /= self.unit
-        result.bar /= self.unit
-        result.noise = self.setting.noise.largest / self.unit
-        return result
-
-
-def limits(bounds: Bounds | None, i: int) -> tuple[float, float]:
-    """Lowest and highest value that coordinate i may take."""
-    if bounds is None:
-        return (-math.inf, math.inf)
-    return (float(bounds.lower[i]), float(bounds.upper[i]))
+        return replace(
+            result,
+            seen=result.seen | first.seen,
+            stopped_by=self.evaluator.budget.spent_by,
+            estimate=result.estimate / self.unit,
+            bar=result.bar / self.unit,
+            noise=self.setting.noise.largest / self.unit,
+        )

@@ -2,12 +2,28 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._judge.refine import Closeup
-from fastgrad._judge.verdict import INCONCLUSIVE, MISMATCH, VERDICTS, Flag, Floats
+from fastgrad._judge.setting import Floats
+from fastgrad._judge.verdict import INCONCLUSIVE, MISMATCH, VERDICTS, Flag
+
+_FINE_NOISE = 1e-6  # of f: noise below this leaves bars that a gradient worth the name sticks out of
+_NAMES = np.array([verdict.value for verdict in VERDICTS], dtype=object)
+
+
+def verdicts_of(codes: NDArray[np.int8]) -> NDArray[np.object_]:
+    """As members of `Verdict`; codes are stored, which take an eighth of the memory."""
+    return np.array(VERDICTS, dtype=object)[codes]
+
+
+def verdict_names(codes: NDArray[np.int8]) -> list[Any]:
+    """As words in nested lists, for JSON."""
+    names: list[Any] = _NAMES[codes].tolist()
+    return names
 
 
 @dataclass
@@ -26,6 +42,7 @@ class Assessment:
     stopped_by: str | None = None  # what ended the check early
     slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
     failed: dict[int, float] = field(default_factory=dict)  # a value of the coordinate where f raised
+    in_random_order: bool = True  # those seen are a fair sample, wherever the check ended
 
     def record(self, i: int, closeup: Closeup, unit: float) -> None:
         """Enter what a closer look found."""
@@ -47,6 +64,23 @@ class Assessment:
             constant = finite & (self.estimate == 0.0) & (self.verdict != INCONCLUSIVE)
             self.verdict[constant], self.bar[constant] = INCONCLUSIVE, math.inf
             self.flags[constant] = int(Flag.STAIRCASE)
+
+    def is_stationary(self, analytical: Floats, value: float) -> bool:
+        """Whether both gradients vanish within the bars; `analytical` and the value of f as given.
+
+        A bar made wide by a kink, by steps that contradict each other or by coarse noise holds any gradient, and says
+        nothing about x.
+        """
+        if (self.flags & (Flag.KINK | Flag.STAIRCASE | Flag.SCALE)).any():
+            return False
+        if value != 0.0 and self.noise > _FINE_NOISE * abs(value):
+            return False
+        known = np.isfinite(self.bar) & np.isfinite(self.estimate)
+        return bool(np.all(known & (np.abs(self.estimate) <= self.bar) & (np.abs(analytical) <= self.bar)))
+
+    def flag_stationary(self) -> None:
+        """Say so at the components that this leaves undecided."""
+        self.flags[self.verdict == INCONCLUSIVE] |= int(Flag.STATIONARY)
 
 
 def nothing_known(scale: Floats, finite: NDArray[np.bool_], rtol: float) -> Assessment:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fastgrad import _threads
+
 ONE_FLOAT, FLOATS = "one float", "an array of floats"
 
 
@@ -32,7 +34,8 @@ def call(function: Callable[..., Any], form: str, need: str, *arguments: Any) ->
     """What a function of Python returns, called as `form` says: "gradient(x, *args)"; None is refused."""
     name = form.partition("(")[0]
     try:
-        values = function(*arguments)
+        with _threads.calling(function):
+            values = function(*arguments)
     except Exception as error:
         if isinstance(error, TypeError):
             require_fit(function, form, len(arguments))

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._along.claim import Claim, Slope
-from fastgrad._along.directions import AlongDirection, random_direction, reach_of, worth_threads
+from fastgrad._along.directions import AlongDirection, Scale, plan_draws, random_direction, reach_of, worth_threads
 from fastgrad._along.doubt import doubt
 from fastgrad._along.slope import judge_slope
+from fastgrad._calls import scalar_function
 from fastgrad._inputs import Array, Point
 from fastgrad._judge.verdict import Verdict
 from fastgrad._large.directional_inputs import prepare_wide
 from fastgrad._objective import Trial, prepare, try_objective
+from fastgrad._options import described
 from fastgrad._schedule import Evaluator
 from fastgrad.steps import ComplexStep
 
@@ -65,12 +67,14 @@ def _replay(evaluator: Evaluator, step: NDArray[np.float64], status: NDArray[np.
 
 def _confirm(f: Any, point: Point, gradient: Array, args: tuple[Any, ...], threads: int | None) -> None:
     """Compare with differences: abs, norms and .real compile for complex numbers and give something else."""
+    _require_real(f, point, args)
     objective, trial, real = prepare_wide(f, point, args)
     evaluator = Evaluator(objective, real, threads=threads, seconds=worth_threads(trial.seconds))
-    for k in range(_DIRECTIONS):
-        found = _along(evaluator, trial, gradient, random_direction(real, 0, _PURPOSE, k))
+    for draw in plan_draws(real, _DIRECTIONS):
+        key = 0, _PURPOSE, draw.number
+        found = _along(evaluator, trial, gradient, random_direction(real, *key, scale=draw.scale))
         if found.verdict is not Verdict.MISMATCH and not _is_confirmed(found):
-            found = _along(evaluator, trial, gradient, random_direction(real, 0, _PURPOSE, k, floor=False))
+            found = _along(evaluator, trial, gradient, random_direction(real, *key, scale=Scale.OWN))
         if found.verdict is Verdict.MISMATCH:
             raise ValueError(
                 f"the complex step is wrong for this f: along a random direction it gives {found.analytical:.10g}, "
@@ -84,6 +88,18 @@ def _confirm(f: Any, point: Point, gradient: Array, args: tuple[Any, ...], threa
                 f"{doubt(found, 'the directional derivative')}. Without that, abs or .real in f would go unseen; take "
                 f"differences: drop fastgrad.steps.ComplexStep."
             )
+
+
+def _require_real(f: Any, point: Point, args: tuple[Any, ...]) -> None:
+    """What f returns for a complex x was seen; at a real x differences need one real number."""
+    value = scalar_function(f).function(point.widened().own_form(), *args)
+    if isinstance(value, complex | np.complexfloating):
+        raise TypeError(
+            f"f returns {described(value)} for a real x too; need a float there, as the complex step is compared with "
+            f"differences at real points. Give work arrays the kind of x (np.zeros_like(x), np.empty(n, x.dtype)) and "
+            f"drop complex constants, so that f is real for a real x; or take differences of its .real: drop "
+            f"fastgrad.steps.ComplexStep."
+        )
 
 
 def _along(evaluator: Evaluator, trial: Trial, gradient: Array, v: NDArray[np.float64]) -> Slope:

@@ -1,12 +1,14 @@
 """The course of a component-wise check: first differences at the steps asked for, an assessor, and two precisions."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from fastgrad._assess import Assessor
 from fastgrad._assessment import Assessment
+from fastgrad._budget import INTERRUPTION, TRIALS
 from fastgrad._first import Bounds, FirstDifferences, Floats, Index, all_differences, replay_failure
 from fastgrad._inputs import Array, Point
 from fastgrad._objective import Objective, Trial, prepare, try_objective
@@ -42,50 +44,83 @@ class ComponentJudge:
         self._assessor = Assessor(
             self._looking, seen.value, seen.difference, analytical, rtol=rtol, noise=noise, bounds=bounds
         )
+        self._first: FirstDifferences | None = None
         self._evaluators = (evaluator,) if in_double is None else (evaluator, self._looking)
         self._can_judge = bool(np.isfinite(trial.value) and np.isfinite(seen.value))
 
     @property
     def evaluations(self) -> int:
         """Calls of f so far, the trial of each precision included."""
-        return sum(evaluator.evaluations + 2 for evaluator in self._evaluators)
+        return sum(evaluator.evaluations + TRIALS for evaluator in self._evaluators)
 
     def require_intact(self) -> None:
         """Raise if f left a trace in its arguments, in whichever precision it ran."""
         for evaluator in self._evaluators:
             evaluator.require_intact()
 
-    def all_components(self, steps: Floats | None) -> tuple[Assessment, FirstDifferences | None]:
-        """Judge everything; the differences returned are those at the given steps, None if there were none."""
+    def judge(self, order: Index | None, steps: Floats | None) -> tuple[Assessment, FirstDifferences | None]:
+        """Judge as many of these coordinates as the budget allows, in this order; None stands for all of them.
+
+        The differences returned are those at the given steps, None if there were none. After an interruption: what
+        was known by then.
+        """
+        budget = self._evaluator.budget
+        try:
+            assessment = self._judged(order, steps)
+            budget.finish()
+        except KeyboardInterrupt as interruption:
+            budget.fail(interruption, INTERRUPTION)
+            assessment = self._assessor.so_far()
+        assessment.in_random_order = order is not None
+        return assessment, self._first
+
+    def _judged(self, order: Index | None, steps: Floats | None) -> Assessment:
         if not self._can_judge:
-            return self._assessor.give_up(), None
+            return self._assessor.give_up()
+        return self._all_components(steps) if order is None else self._some_components(order, steps)
+
+    def _all_components(self, steps: Floats | None) -> Assessment:
+        n = self._evaluator.point.size
         if steps is None:
-            assessment, _ = self._assessor.judge_piecewise(sample_first(self._evaluator.point.size), None)
-            return self._checked(assessment, {}), None
-        first = all_differences(self._evaluator, steps, self._bounds, self._trial.value)
-        if self._looking is self._evaluator:
+            return self._checked(self._piecewise(sample_first(n), n, None), {})
+        is_plain = self._looking is self._evaluator
+        self._evaluator.budget.ahead = 0 if is_plain else 2 * n
+        first = self._first = all_differences(self._evaluator, steps, self._bounds, self._trial.value)
+        if is_plain:
             assessment = self._assessor.judge_differences(first)
         else:
-            assessment, _ = self._assessor.judge_piecewise(sample_first(self._evaluator.point.size), None)
-        return self._checked(assessment, first.raised), first
+            assessment = self._piecewise(sample_first(n), n, None)
+        return self._checked(assessment, first.raised)
 
-    def some_components(self, order: Index, steps: Floats | None) -> tuple[Assessment, FirstDifferences | None]:
-        """Judge as many of the coordinates as the budget allows, in this order.
-
-        In float64 even for a float32 x, if f allows: the steps are then chosen anew.
-        """
-        if not self._can_judge:
-            return self._assessor.give_up(), None
+    def _some_components(self, order: Index, steps: Floats | None) -> Assessment:
+        """In float64 even for a float32 x, if f allows: the steps are then chosen anew."""
         wanted = steps if self._looking is self._evaluator else None
-        assessment, first = self._assessor.judge_piecewise(pieces(order), wanted)
-        return self._checked(assessment, first.raised), None if wanted is None else first
+        self._first = None if wanted is None else self._assessor.first
+        assessment = self._piecewise(pieces(order), order.size, wanted)
+        return self._checked(assessment, self._assessor.first.raised)
+
+    def _piecewise(self, parts: Iterator[Index], size: int, steps: Floats | None) -> Assessment:
+        budget = self._evaluator.budget
+        budget.ahead = 2 * size
+
+        def begun() -> Iterator[Index]:
+            for part in parts:
+                budget.ahead -= 2 * part.size
+                yield part
+
+        return self._assessor.judge_piecewise(begun(), steps)[0]
 
     def _checked(self, assessment: Assessment, raised: dict[int, float]) -> Assessment:
-        """Let an exception of f out if nothing could be said about the component where it was raised."""
+        """See that an exception of f gets out if nothing could be said about the component where it was raised."""
         unresolved = {
             i: place for i, place in {**assessment.failed, **raised}.items() if np.isnan(assessment.estimate[i])
         }
-        replay_failure(self._looking.objective, self._looking.point, unresolved)
+        if self._evaluator.budget.failure is not None:
+            return assessment
+        try:
+            replay_failure(self._looking.objective, self._looking.point, unresolved)
+        except Exception as error:  # with what was found elsewhere
+            self._evaluator.budget.fail(error, "an exception of f")
         return assessment
 
 
@@ -99,4 +134,5 @@ def _in_double_precision(evaluator: Evaluator) -> tuple[Evaluator, Trial] | None
         in_double, trial, seconds = tried(objective.f, wide, objective.args)
     except TypeError:  # f was compiled for float32 only
         return None
+    evaluator.budget.used += TRIALS
     return evaluator.beside(in_double, wide, seconds), trial

@@ -25,6 +25,12 @@ class Bounds:
     def contain(self, x: Floats) -> NDArray[np.bool_]:
         return (self.lower <= x) & (x <= self.upper)
 
+    def leave_room(self, x: NDArray[Any], step: Floats) -> bool:
+        """Whether central differences at x with these steps stay inside."""
+        return bool(
+            ((x - step).astype(x.dtype) >= self.lower).all() and ((x + step).astype(x.dtype) <= self.upper).all()
+        )
+
 
 def make_bounds(bounds: tuple[ArrayLike, ArrayLike] | None, point: Point) -> Bounds | None:
     """Check bounds=(lower, upper), each one number or an array shaped like x; None on a side means no bound."""

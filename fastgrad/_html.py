@@ -62,15 +62,24 @@ class HtmlReport:
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        return f"<style>{_STYLE}</style>{fragment(self)}"
+        return in_notebook(self)
+
+
+def in_notebook(result: Any) -> str:
+    """What a notebook shows of a result."""
+    return f"<style>{_STYLE}</style>{fragment(result)}"
 
 
 def fragment(result: Any) -> str:
-    """A result as a piece of HTML: verdict and causes, tables of its parts, and the text report to unfold."""
+    """A result as a piece of HTML: verdict and causes, tables of its parts, and the text report to unfold.
+
+    A result without a verdict, the outcome of a measurement, has no headline.
+    """
     tables = [_table(name, rows) for name, rows in _tables(result)]
     scalars = "".join(f"<tr><td>{_text(name)}</td><td>{_value(value)}</td></tr>" for name, value in _scalars(result))
+    headline = _headline(result) if hasattr(result, "verdict") else ""
     return (
-        f'<div class="fastgrad">{_headline(result)}{"".join(tables)}<table><tbody>{scalars}</tbody></table>'
+        f'<div class="fastgrad">{headline}{"".join(tables)}<table><tbody>{scalars}</tbody></table>'
         f"<details{'' if tables else ' open'}><summary>Report as text</summary>"
         f"<pre>{_text(result)}</pre></details></div>"
     )
@@ -107,19 +116,24 @@ def _headline(result: Any) -> str:
 
 def _scalars(result: Any) -> Iterator[tuple[str, Any]]:
     """Fields that are one number, one word, or a pair of numbers."""
-    for field in dataclasses.fields(result):
-        value = getattr(result, field.name)
-        if field.name not in _NOT_LISTED and (_is_plain(value) or _is_pair(value)):
-            yield field.name.replace("_", " "), value
+    for name in _field_names(result):
+        value = getattr(result, name)
+        if name not in _NOT_LISTED and (_is_plain(value) or _is_pair(value)):
+            yield name.replace("_", " "), value
 
 
 def _tables(result: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Fields that are rows: components, blocks, segments, kinks."""
-    for field in dataclasses.fields(result):
-        value = getattr(result, field.name)
+    for name in _field_names(result):
+        value = getattr(result, name)
         is_rows = isinstance(value, tuple) and bool(value) and all(dataclasses.is_dataclass(row) for row in value)
-        if is_rows and field.name not in _NOT_LISTED and _cells(value[0]):
-            yield field.name.replace("_", " "), value
+        if is_rows and name not in _NOT_LISTED and _cells(value[0]):
+            yield name.replace("_", " "), value
+
+
+def _field_names(result: Any) -> Iterable[str]:
+    """Of a dataclass, or of a named tuple."""
+    return [field.name for field in dataclasses.fields(result)] if dataclasses.is_dataclass(result) else result._fields
 
 
 def _table(name: str, rows: tuple[Any, ...]) -> str:

@@ -68,7 +68,10 @@ def name_entry(array: str, shape: tuple[int, ...], position: int) -> str:
 
 def point_array(x: Any) -> Point:
     """Check x and copy it; integers become float64, float32 and float64 stay; nested arrays become one vector."""
-    structure, given = _joined(x) if is_nested(x) else (None, real_array(x, name="x"))
+    try:
+        structure, given = _joined(x) if is_nested(x) else (None, real_array(x, name="x"))
+    except RecursionError:
+        raise ValueError("x is nested without end; need parameters of which no part contains itself.") from None
     if given.size == 0:
         raise ValueError(f"x is empty (shape {given.shape}); need at least one coordinate to differentiate in.")
     flat = np.array(given, dtype=_kernel_dtype(given.dtype), order="C").reshape(-1)
@@ -87,13 +90,12 @@ def _joined(x: Any) -> tuple[Branch, Array]:
 
     def convert(value: Any, name: str) -> Array:
         array = real_array(value, name=name)
-        if array.size == 0:
-            raise ValueError(f"{name} is empty (shape {array.shape}); need entries to differentiate in: leave it out.")
         return array.astype(_kernel_dtype(array.dtype), copy=False)
 
     structure, arrays = branch_of(x, convert)
+    arrays = [array for array in arrays if array.size]  # an empty part has no derivatives, and no precision
     if not arrays:
-        raise ValueError("x holds no array; need at least one coordinate to differentiate in.")
+        raise ValueError("x holds no number; need at least one coordinate to differentiate in.")
     return structure, np.concatenate(arrays)
 
 
@@ -129,7 +131,7 @@ def real_array(values: ArrayLike, *, name: str) -> Array:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise ValueError(f"{name} is not a rectangular array; need rows of one length.") from error
+        raise ValueError(f"{name} is {_unequal(values)}.") from error
     except (RuntimeError, TypeError) as error:  # a tensor that is being differentiated, or lives on a device
         raise TypeError(
             f"{name} is a {type(values).__name__} that is not to be read as an array ({error}); need numbers in main "
@@ -149,6 +151,16 @@ def real_array(values: ArrayLike, *, name: str) -> Array:
         "f": "convert it with .astype(np.float64)",
     }.get(array.dtype.kind, "pass numbers")
     raise TypeError(f"{name} has dtype {array.dtype}; need float64, float32 or integers: {advice}.")
+
+
+def _unequal(values: Any) -> str:
+    """What a list is that makes no array, and what to do with it."""
+    if isinstance(values, list | tuple) and any(getattr(member, "shape", ()) for member in values):
+        return (
+            f"a {type(values).__name__} of arrays of different shapes; need one array, or arrays under names, in x and "
+            f'the gradient alike: {{"W": ..., "b": ...}}'
+        )
+    return "not a rectangular array; need rows of one length"
 
 
 def gradient_array(values: ArrayLike, *, name: str, shape: tuple[int, ...] | None = None) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 import fastgrad
 
-# By the name of the class of the result; docs/reference/json.md and fastgrad/schemas/ describe each.
+# By the name of the class of the result; docs/reference/json.md and fastgrad/report.schema.json describe each.
 _SCHEMAS = {
     "GradientCheck": "check",
     "EpsilonSweep": "sweep",
@@ -33,6 +33,11 @@ def as_json(result: Any, **asked: str) -> str:
     """One JSON object: the schema, the version of fastgrad, what was asked, and the result."""
     document = {"schema": schema_of(result), "version": fastgrad.__version__, **asked, **result.to_dict()}
     return json.dumps(_finite_or_null(document), allow_nan=False)
+
+
+def error_as_json(message: str) -> str:
+    """What stands in place of a report where there is none."""
+    return json.dumps({"schema": f"fastgrad.error/{_VERSION}", "version": fastgrad.__version__, "error": message})
 
 
 def _finite_or_null(value: Any) -> Any:

@@ -51,11 +51,12 @@ class Branch:
         return max((part.stop for part in self.parts), default=0)
 
     def leaves(self) -> Iterator[Block]:
+        """The arrays and numbers, in order; empty arrays hold nothing that a report could name."""
         for part in self.parts:
-            if isinstance(part, Block):
-                yield part
-            else:
+            if isinstance(part, Branch):
                 yield from part.leaves()
+            elif part.size:
+                yield part
 
     def unflatten(self, flat: Array) -> Any:
         """Views of a flat array, nested like the parameters; those of shape () are numbers."""

@@ -11,13 +11,14 @@ from fastgrad._budget import BudgetSpent
 from fastgrad._first import Bounds
 from fastgrad._judge.grid import generic_steps, keys, scramble
 from fastgrad._judge.noise import TABLE_POINTS, NoiseModel, Table, TableState, combine_tables, difference_table
-from fastgrad._judge.verdict import Floats, Setting
+from fastgrad._judge.setting import Floats, Setting
 from fastgrad._schedule import UNSEEN, Evaluator
 
 SPACINGS = {
     np.dtype(np.float64): (2.0**-40, 2.0**-30, 2.0**-20),
     np.dtype(np.float32): (2.0**-19, 2.0**-15, 2.0**-11),
 }
+FEWEST_EVALUATIONS = len(SPACINGS[np.dtype(np.float64)]) * TABLE_POINTS
 COARSE = 2.0**-27  # rounding to a grid, relative to f, that only float32 has
 NEARBY = 2.0**-20  # relative spacing of the widest table that is always made
 WIDEST_SPACING = 2.0**-8

@@ -63,15 +63,13 @@ def switch(value: Any, name: str) -> bool:
     return bool(value)
 
 
-_SEED = "need a whole number from 0 or a numpy.random.Generator"
+_SEED = "need a whole number from 0 or a numpy.random.Generator (None draws anew)"
 
 
 def seed_of(rng: Any) -> int:
-    """A seed from what the user gave; none is 0, so that a check repeats itself."""
-    if rng is None:
-        return 0
-    if isinstance(rng, np.random.Generator):
-        return int(rng.integers(1 << 62))
+    """A seed from what the user gave; as in NumPy and SciPy, None draws anew at every call."""
+    if rng is None or isinstance(rng, np.random.Generator):
+        return int(generator_of(rng).integers(1 << 62))
     if not is_whole(rng):
         raise TypeError(f"rng is {rng!r}; {_SEED}.")
     if rng < 0:

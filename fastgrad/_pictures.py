@@ -13,11 +13,13 @@ _OF_GRADIENT: tuple[tuple[str, Callable[..., Any]], ...] = (
 )
 _OF_MATRIX: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("Error of each entry, relative to its error bar and tolerance", plotting.plot_error),
+    ("Numerical against analytical entries", plotting.plot_gradient),
 )
 _PICTURES: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
     "GradientCheck": _OF_GRADIENT,
     "SeparableCheck": _OF_GRADIENT,
     "JacobianCheck": _OF_MATRIX,
+    "SparseJacobianCheck": _OF_MATRIX[:1],  # plot_gradient draws full matrices
     "HessianCheck": _OF_MATRIX,
     "EpsilonSweep": (("Relative error against epsilon", plotting.plot_sweep),),
     "TaylorTest": (("Remainders along the worst direction", plotting.plot_taylor),),

@@ -1,7 +1,12 @@
 """Pointers to C functions and to their data, as ctypes, cffi, SciPy and Numba hand them out."""
 
 import ctypes
+import functools
+import hashlib
+import re
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,11 +34,6 @@ def is_c_function(function: Any) -> bool:
 def is_low_level_callable(function: Any) -> bool:
     """Whether it is a scipy.LowLevelCallable, which holds a pointer and its data."""
     return type(function).__name__ == "LowLevelCallable" and hasattr(function, "user_data")
-
-
-def name_of_function(function: Any) -> str:
-    """A name for reports and checkpoints."""
-    return str(getattr(function, "__name__", None) or type(function).__name__)
 
 
 # --- what a function declares ----------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def _declared(function: Any) -> tuple[str, ...] | None:
         if kind.kind == "function":
             return tuple(_cffi_word(part) for part in (kind.result, *kind.args))
     if type(function).__name__ == "PyCapsule":
-        return None
+        return _declared_by_name(_name_of_capsule(function))
     raise TypeError(
         f"function is {described(function)}; need a pointer to a C function of ctypes, cffi, "
         f"scipy.LowLevelCallable or numba.cfunc (for a function of a cffi module, ffi.addressof(lib, 'name'))."
@@ -82,6 +82,37 @@ def _declared_to_ctypes(function: Any) -> tuple[str, ...]:
         raise TypeError("function is of ctypes.PyDLL, which needs the interpreter lock; load it with ctypes.CDLL.")
     arguments = _WORDS[1:] if function.argtypes is None else tuple(map(_ctypes_word, function.argtypes))
     return (_ctypes_word(function.restype), *arguments)
+
+
+def _declared_by_name(name: bytes | None) -> tuple[str, ...] | None:
+    """SciPy and Cython name a capsule by the declaration of its function."""
+    declaration = re.fullmatch(r"(.+?)\s*\((.*)\)", (name or b"").decode(errors="replace"))
+    if declaration is None:
+        return None
+    return tuple(_c_word(text) for text in (declaration[1], *declaration[2].split(",")))
+
+
+def _c_word(text: str) -> str:
+    """A type of C without its qualifiers and the name of the argument that may follow."""
+    stars = " *" * (text.count("*") + text.count("["))
+    words = [word for word in re.findall(r"\w+", text.partition("*")[0]) if word not in _QUALIFIERS]
+    base = " ".join(words)
+    for pattern, width in _INTEGERS.items():
+        if re.search(pattern, base):
+            return f"int{width}{stars}"
+    return base.partition(" ")[0] + stars if words else text.strip()
+
+
+_QUALIFIERS = ("const", "restrict", "volatile", "unsigned", "signed", "struct")
+_INTEGERS = {  # of C, NumPy and Cython, by what their names have in common
+    r"int64|longlong|long long": 64,
+    r"int32": 32,
+    r"int16|\bshort": 16,
+    r"int8|\bchar": 8,
+    r"intp|size_t|ptrdiff_t": 8 * ctypes.sizeof(ctypes.c_size_t),
+    r"\blong\b(?! double)": 8 * ctypes.sizeof(ctypes.c_long),
+    r"\bint\b": 8 * ctypes.sizeof(ctypes.c_int),
+}
 
 
 def _numba_word(kind: Any) -> str:
@@ -157,11 +188,16 @@ def _address_of_array(data: NDArray[Any]) -> int:
     return data.ctypes.data
 
 
-def _address_in_capsule(capsule: Any) -> int:
-    get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+def _name_of_capsule(capsule: Any) -> bytes | None:
+    get_name = ctypes.pythonapi.PyCapsule_GetName
     get_name.restype, get_name.argtypes = ctypes.c_char_p, (ctypes.py_object,)
+    return get_name(capsule)  # type: ignore[no-any-return]
+
+
+def _address_in_capsule(capsule: Any) -> int:
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    return get_pointer(capsule, get_name(capsule)) or 0
+    return get_pointer(capsule, _name_of_capsule(capsule)) or 0
 
 
 def _is_cffi(value: Any) -> bool:
@@ -174,3 +210,73 @@ def _cffi() -> Any:
 
 def _address_in_cffi(pointer: Any) -> int:
     return int(_cffi().cast("uintptr_t", pointer))
+
+
+# --- what is there, for checkpoints ----------------------------------------------------------------------------
+
+
+class _Place(ctypes.Structure):
+    """What dladdr says of an address."""
+
+    _fields_ = [
+        ("library", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("symbol", ctypes.c_char_p),
+        ("start", ctypes.c_void_p),
+    ]
+
+
+def is_pointer(value: Any) -> bool:
+    """Whether it is an object of C: pickling it is impossible, or would keep an address."""
+    kinds = _CtypesFunction | ctypes._Pointer | ctypes.c_void_p | ctypes.Structure | ctypes.CDLL
+    return isinstance(value, kinds) or _is_cffi(value) or type(value).__name__ == "PyCapsule"
+
+
+def parts_of_pointer(value: Any) -> Iterator[tuple[str, Any]]:
+    """What can be read there, and is the same in another process: nothing behind a pointer of unknown length."""
+    if isinstance(value, ctypes.Structure):
+        for name, kind, *_ in getattr(value, "_fields_", ()):
+            if kind is not ctypes.c_void_p:
+                yield f".{name}", getattr(value, name)
+    elif isinstance(value, ctypes.CDLL):
+        yield ".name", value._name
+    elif isinstance(value, ctypes._Pointer):
+        if value:
+            yield ".contents", value.contents
+    elif _is_cffi(value) and _cffi().typeof(value).kind != "function":
+        yield from _contents_in_cffi(value)
+    elif not isinstance(value, ctypes.c_void_p):
+        yield from _place_of_function(value)
+
+
+def _contents_in_cffi(value: Any) -> Iterator[tuple[str, Any]]:
+    kind = _cffi().typeof(value)
+    if kind.kind in ("pointer", "array") and value != _cffi().NULL and _is_plain_in_cffi(kind.item):
+        yield ".contents", bytes(_cffi().buffer(value))
+
+
+def _is_plain_in_cffi(kind: Any) -> bool:
+    if kind.kind == "struct":
+        return kind.fields is not None and all(_is_plain_in_cffi(field.type) for _, field in kind.fields)
+    return _is_plain_in_cffi(kind.item) if kind.kind == "array" else kind.kind in ("primitive", "enum")
+
+
+def _place_of_function(function: Any) -> Iterator[tuple[str, Any]]:
+    """Contents of its library and where it is in there; of a callback, the Python function."""
+    place, address = _Place(), address_of_function(function)
+    find = getattr(ctypes.CDLL(None), "dladdr", None)
+    if find is not None and find(ctypes.c_void_p(address), ctypes.byref(place)) and place.library:
+        yield ".library", _digest_of_file(Path(place.library.decode()))
+        yield ".offset", address - (place.base or 0)
+    else:
+        yield ".name", getattr(function, "__name__", None)
+        yield ".callback", [inner for inner in (getattr(function, "_objects", None) or {}).values() if callable(inner)]
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # the program itself may be known by a name that is no path
+        return path.name

@@ -3,6 +3,7 @@
 Every run of pytest imports this, whatever it tests; nothing here may import Numba before a test asks for a check.
 """
 
+import itertools
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 _LONGEST_NAME = 120  # characters; file systems end at 255 bytes
 _PROPERTY = "fastgrad_report"
+_TAKEN = pytest.StashKey[set[str]]()  # names of reports that this run has saved
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,6 +26,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="save the reports of failing checks in this folder, as text, JSON and HTML, named by their tests",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder for the reports: that it cannot be made is said before a test runs."""
+    folder = config.getoption("--fastgrad-report")
+    if folder is None:
+        return
+    if not folder:
+        raise pytest.UsageError("--fastgrad-report is empty; need the name of a folder: --fastgrad-report=reports.")
+    try:
+        Path(config.invocation_params.dir, folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(
+            f"--fastgrad-report is {folder!r}, where no folder can be made ({error.strerror}); name another."
+        ) from None
 
 
 # --- reports of failing checks -----------------------------------------------------------------------------------
@@ -39,18 +56,23 @@ def pytest_runtest_makereport(
     result = None if folder is None or call.excinfo is None else _failed_result(call.excinfo.value)
     if result is not None:
         here = item.config.invocation_params.dir
-        path = _save(result, Path(here, folder), report)
-        shown = str(path.relative_to(here) if path.is_relative_to(here) else path)
+        stem = _free_stem(report, item.config.stash.setdefault(_TAKEN, set()))
+        try:
+            path = _save(result, Path(here, folder, stem), report.nodeid)
+        except OSError as error:  # the disk is full, the folder gone: no reason to end a run of tests
+            shown = f"of {report.nodeid}: not saved ({error.strerror})"
+        else:
+            shown = str(path.relative_to(here) if path.is_relative_to(here) else path)
         report.user_properties.append((_PROPERTY, shown))
         report.sections.append(("fastgrad report", shown))
     return report
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say where the reports are."""
+    """Say where the reports are, those of expected failures and of subtests too."""
     saved = [
         value
-        for report in (*terminalreporter.getreports("failed"), *terminalreporter.getreports("error"))
+        for report in itertools.chain.from_iterable(terminalreporter.stats.values())
         for name, value in getattr(report, "user_properties", ())  # none of a module that cannot be collected
         if name == _PROPERTY
     ]
@@ -60,22 +82,36 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.line(path)
 
 
-def _failed_result(error: BaseException) -> Any:
+def _failed_result(error: BaseException | None) -> Any:
+    """The result of a failed check, which may be the cause of the error that reached pytest."""
     testing = sys.modules.get("fastgrad.testing")
-    return error.result if testing is not None and isinstance(error, testing.CheckFailed) else None
+    seen: set[int] = set()
+    while testing is not None and error is not None and id(error) not in seen:
+        if isinstance(error, testing.CheckFailed):
+            return error.result
+        seen.add(id(error))
+        error = error.__cause__
+    return None
 
 
-def _save(result: Any, folder: Path, report: pytest.TestReport) -> Path:
+def _free_stem(report: pytest.TestReport, taken: set[str]) -> str:
+    """A name that no report of this run has: a test with subtests, or run again, fails more than once."""
+    stem = file_stem(report.nodeid, report.when)
+    numbered = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    free = next(name for name in numbered if name not in taken)
+    taken.add(free)
+    return free
+
+
+def _save(result: Any, stem: Path, nodeid: str) -> Path:
     """Write all forms of a report; the path of the text."""
     from fastgrad._json import as_json
     from fastgrad._pictures import page_of
 
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = file_stem(report.nodeid, report.when)
-    path = folder / f"{stem}.txt"
-    path.write_text(f"{report.nodeid}\n\n{result}\n", encoding="utf-8")
-    (folder / f"{stem}.json").write_text(as_json(result, test=report.nodeid) + "\n", encoding="utf-8")
-    (folder / f"{stem}.html").write_text(page_of(result, report.nodeid), encoding="utf-8")
+    path = Path(f"{stem}.txt")
+    path.write_text(f"{nodeid}\n\n{result}\n", encoding="utf-8")
+    Path(f"{stem}.json").write_text(as_json(result, test=nodeid) + "\n", encoding="utf-8")
+    Path(f"{stem}.html").write_text(page_of(result, nodeid), encoding="utf-8")
     return path
 
 

@@ -11,7 +11,6 @@ from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, Flag, Verdict
 
 Name = Callable[[int], str]
 
-_FINE_NOISE = 1e-6  # of f: noise below this leaves bars that a gradient worth the name sticks out of
 _DECISIVE = (Flag.NON_FINITE, Flag.NO_ROOM)  # one such component is worth the whole reason
 
 
@@ -37,7 +36,7 @@ def give_reason(
         return f"f(x) is {value}: there is nothing to differentiate; check at another x"
     if not assessment.seen.all():
         return _reason_of_part(assessment, analytical, repeat_difference, name)
-    if repeat_difference == 0.0 and _is_stationary(assessment, analytical, value):
+    if repeat_difference == 0.0 and assessment.is_stationary(analytical, value):
         return "x is a stationary point: both gradients vanish within the error bars, so any would; check elsewhere"
     return _reason_of_doubt(assessment, analytical, repeat_difference, name)
 
@@ -47,10 +46,7 @@ def worst_first(assessment: Assessment, analytical: NDArray[Any], count: int) ->
 
     A difference counts times the scale of its coordinate, so that the order does not depend on units of x.
     """
-    with np.errstate(all="ignore"):
-        effect = np.abs(assessment.estimate - analytical) * assessment.scale
-    seen = assessment.seen
-    effect = np.where(np.isnan(effect), np.inf, effect)
+    seen, effect = assessment.seen, _effect(assessment, analytical)
     rank = np.array([1, 2, 0])[assessment.verdict]  # INCONCLUSIVE, MATCH, MISMATCH
     chosen = np.zeros(0, dtype=np.int64)
     for worst_rank in range(3):
@@ -62,6 +58,13 @@ def worst_first(assessment: Assessment, analytical: NDArray[Any], count: int) ->
     return chosen
 
 
+def _effect(assessment: Assessment, analytical: NDArray[Any]) -> NDArray[np.float64]:
+    """Of each difference on f; infinite where nothing is known."""
+    with np.errstate(all="ignore"):
+        effect = np.abs(assessment.estimate - analytical) * assessment.scale
+    return np.where(np.isnan(effect), np.inf, effect)
+
+
 def _reason_of_mismatch(assessment: Assessment, analytical: NDArray[Any], name: Name) -> str:
     broken = np.flatnonzero(~np.isfinite(analytical))
     if broken.size:
@@ -71,8 +74,8 @@ def _reason_of_mismatch(assessment: Assessment, analytical: NDArray[Any], name: 
         return f"the analytical gradient is {analytical[broken[0]]} at {name(int(broken[0]))}{more}{differ}"
     wrong = np.count_nonzero(assessment.verdict == MISMATCH)
     worst = int(worst_first(assessment, analytical, 1)[0])
-    unseen = np.count_nonzero((assessment.flags & Flag.UNCONFIRMED) != 0)
-    also = f" ({unseen} more differ and were not looked at closely)" if unseen else ""
+    unseen = int(np.count_nonzero((assessment.flags & Flag.UNCONFIRMED) != 0))
+    also = f" ({_not_looked_at(unseen, assessment)})" if unseen else ""
     n = analytical.size
     return (
         f"{wrong} of {n} component{'s' if n > 1 else ''} differ{'s' if wrong == 1 else ''} by more than "
@@ -100,11 +103,17 @@ def _reason_of_part(assessment: Assessment, analytical: NDArray[Any], repeat_dif
     seen = int(np.count_nonzero(assessment.seen))
     if seen == 0:
         return "no component was checked" + (f": {assessment.stopped_by}" if assessment.stopped_by else "")
-    undecided = int(np.count_nonzero(assessment.seen & (assessment.verdict == INCONCLUSIVE)))
-    outcome = "agree" if undecided == 0 else f"show no error, {undecided} of them undecided"
+    open_ = np.flatnonzero(assessment.seen & (assessment.verdict == INCONCLUSIVE))
+    undecided, agreeing = open_.size, seen - open_.size
     stopped = f" before {assessment.stopped_by} ended the check" if assessment.stopped_by else ""
-    text = f"{seen} of {analytical.size} components were checked{stopped} and {outcome}"
-    if undecided == seen:
+    text = f"{seen} of {analytical.size} components were checked{stopped} and "
+    if undecided == 0:
+        text += "agree"
+    else:
+        agree = f"{agreeing or 'none'} of them agree{'s' if agreeing == 1 else ''}"
+        text += f"{agree}, {undecided} {'is' if undecided == 1 else 'are'} undecided, the worst "
+        text += _example(assessment, analytical, open_, name)
+    if undecided == seen or not assessment.in_random_order:
         return text
     share = 100 * detectable_share(seen - undecided)
     return (
@@ -158,18 +167,6 @@ def _count(positions: NDArray[np.int64], n: int) -> str:
     return f"{positions.size} of {n} component{'s' if n > 1 else ''}"
 
 
-def _is_stationary(assessment: Assessment, analytical: NDArray[Any], value: float) -> bool:
-    # A bar made wide by a kink, by steps that contradict each other or by coarse noise holds any gradient, and says
-    # nothing about x.
-    if (assessment.flags & (Flag.KINK | Flag.STAIRCASE | Flag.SCALE)).any() or (
-        value != 0.0 and assessment.noise > _FINE_NOISE * abs(value)
-    ):
-        return False
-    seen = np.isfinite(assessment.bar) & np.isfinite(assessment.estimate)
-    within = (np.abs(assessment.estimate) <= assessment.bar) & (np.abs(analytical) <= assessment.bar)
-    return bool(np.all(seen & within))
-
-
 def _describe_kinks(assessment: Assessment, analytical: NDArray[Any], concerned: NDArray[np.int64], name: Name) -> str:
     parts = []
     for i in concerned[:3].tolist():
@@ -204,8 +201,7 @@ def _describe_scale(assessment: Assessment, analytical: NDArray[Any], concerned:
     i = int(concerned[0])
     return (
         f"differences of {name(i)} at small and at large steps contradict each other (analytical {analytical[i]:.6g}, "
-        f"best estimate {assessment.estimate[i]:.6g} +- {assessment.bar[i]:.1g}): f varies faster than its noise "
-        f"of {assessment.noise:.1g} lets one see"
+        f"best estimate {assessment.estimate[i]:.6g} +- {assessment.bar[i]:.1g}): f varies on a scale between them"
     )
 
 
@@ -222,9 +218,23 @@ def _describe_unconfirmed(
     assessment: Assessment, analytical: NDArray[Any], concerned: NDArray[np.int64], name: Name
 ) -> str:
     return (
-        f"{_count(concerned, analytical.size)} were left undecided when the evaluations allowed for closer looks "
-        f"were used up; the first is {name(int(concerned[0]))}"
+        f"{_count(concerned, analytical.size)} {_not_looked_at(None, assessment)}; the worst is "
+        f"{_example(assessment, analytical, concerned, name)}"
     )
+
+
+def _not_looked_at(count: int | None, assessment: Assessment) -> str:
+    """Of components that first differences left open: why nothing more is known."""
+    why = f" before {assessment.stopped_by} ended the check" if assessment.stopped_by else ""
+    return (
+        f"{'' if count is None else f'{count} more '}were left open by first differences and not looked at closely{why}"
+    )
+
+
+def _example(assessment: Assessment, analytical: NDArray[Any], among: NDArray[np.int64], name: Name) -> str:
+    """The one of some components that is furthest off, with its numbers."""
+    i = int(among[np.argmax(_effect(assessment, analytical)[among])])
+    return f"{name(i)} (analytical {analytical[i]:.6g}, numerical {assessment.estimate[i]:.6g})"
 
 
 def _describe_noise(assessment: Assessment, analytical: NDArray[Any], open_: NDArray[np.int64], name: Name) -> str:
@@ -236,13 +246,14 @@ def _describe_noise(assessment: Assessment, analytical: NDArray[Any], open_: NDA
         share = difference / bar
     worst = int(np.nanargmax(np.where(np.isfinite(share), share, -1.0)))
     limit = float(np.median(blind))
-    what = f"relative errors below {limit:.1g} at " if limit < 1.0 else ""
     level = f"f has a noise level of {assessment.noise:.2g}"
-    text = f"{level}: differences cannot see {what}{_count(open_, analytical.size)}; "
     if np.all(share <= 1.0):
-        return text + "the gradient agrees within that"
+        what = f"relative errors below {limit:.1g} at " if limit < 1.0 else ""
+        return (
+            f"{level}: differences cannot see {what}{_count(open_, analytical.size)}; the gradient agrees within that"
+        )
     i = int(open_[worst])
     return (
-        text + f"{name(i)} is {share[worst]:.2g} error bars off (analytical {analytical[i]:.6g}, "
-        f"numerical {assessment.estimate[i]:.6g} +- {assessment.bar[i]:.1g})"
+        f"{level}, which leaves {_count(open_, analytical.size)} undecided; {name(i)} is {share[worst]:.2g} error bars "
+        f"off (analytical {analytical[i]:.6g}, numerical {assessment.estimate[i]:.6g} +- {assessment.bar[i]:.1g})"
     )

@@ -8,116 +8,26 @@ sent again with everything.
 import os
 import pickle
 import threading
-import time
 import uuid
-import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
-from dataclasses import dataclass, replace
-from queue import SimpleQueue
+from dataclasses import replace
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from fastgrad._budget import Budget
 from fastgrad._inputs import Array, Point
 from fastgrad._journal import Journal
-from fastgrad._objective import prepare
 from fastgrad._prepared import Prepared
 from fastgrad._schedule import Evaluator, Floats, Operation, Status
+from fastgrad._worker import Job, Task, work_on
 
 _TASK_SECONDS = 0.5  # of work in a task: far above what it costs to send one
 # One sender serves all workers: with many of them, each task must be worth the time until its worker is served again.
 _TASK_SECONDS_PER_WORKER = 0.005
 _LEAST_SECONDS = 0.01  # in the last tasks: a few times what it costs to send one
 _IN_FLIGHT = 2  # tasks per worker: one in work, one waiting
-_KEPT = 4  # checks that a thread of a worker remembers
-_WORK_PER_INSPECTION = 10.0  # seconds of work for one of looking whether f has changed its arguments
-
-
-# --- in the worker ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """What a worker needs to know about a check."""
-
-    f: Callable[..., Any]
-    args: tuple[Any, ...]
-    point: Point
-
-
-@dataclass(frozen=True)
-class Task:
-    """One slice of a check."""
-
-    key: str
-    job: Job | None
-    operation: str
-    arrays: tuple[Array, ...]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The values of a slice, how each evaluation ended, and how long it took the worker."""
-
-    outputs: Floats
-    status: Status
-    seconds: float
-
-
-class _Bench:
-    """One check on one thread of a worker."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job  # held here, so that it stays in _jobs
-        self._evaluator = Evaluator(prepare(job.f, job.point, job.args), job.point, threads=1, seconds=0.0)
-        self._inspection = 0.0  # seconds the last one took
-        self._not_inspected = 0.0  # seconds of work since
-
-    def work(self, operation: str, arrays: tuple[Array, ...]) -> Answer:
-        start = time.perf_counter()
-        outputs, status = self._evaluator.run_slice(operation, arrays)
-        self._evaluator.budget.let_out()  # an interruption, which reaches all processes of a terminal
-        seconds = time.perf_counter() - start
-        self._not_inspected += seconds
-        if self._not_inspected >= _WORK_PER_INSPECTION * self._inspection:
-            self._inspect()
-        return Answer(outputs, status, seconds)
-
-    def _inspect(self) -> None:
-        start = time.perf_counter()
-        self._evaluator.require_intact()
-        self._inspection, self._not_inspected = time.perf_counter() - start, 0.0
-
-
-# Threads of a worker share x and the arguments, but each has rows of its own.
-_jobs: weakref.WeakValueDictionary[str, Job] = weakref.WeakValueDictionary()
-_thread = threading.local()
-
-
-def work_on(task: Task) -> Answer | Exception | None:
-    """Executed by a worker: a slice, or why it could not be done, or None if the check is not known here.
-
-    What is wrong with f is returned, so that what is raised is wrong with the executor.
-    """
-    benches: OrderedDict[str, _Bench] = _thread.__dict__.setdefault("benches", OrderedDict())
-    bench = benches.pop(task.key, None)  # put back last, as the one used most recently
-    try:
-        if bench is None:
-            job = _jobs.get(task.key) if task.job is None else _jobs.setdefault(task.key, task.job)
-            if job is None:
-                return None
-            bench = _Bench(job)
-        answer = bench.work(task.operation, task.arrays)
-    except Exception as error:
-        return error
-    benches[task.key] = bench
-    while len(benches) > _KEPT:
-        benches.popitem(last=False)
-    return answer
-
-
-# --- in the process that checks ---------------------------------------------------------------------------------
+_GROWTH = 8  # of a task over the largest answered before it: f may be dearer beside x than at x itself
 
 
 class RemoteEvaluator(Evaluator):
@@ -140,6 +50,7 @@ class RemoteEvaluator(Evaluator):
         self._job = Job(objective.f, objective.args, point)
         self._key = uuid.uuid4().hex
         self._sent = 0
+        self._proven = 0  # evaluations in the largest task that was answered
 
     @property
     def route(self) -> str:
@@ -160,7 +71,7 @@ class RemoteEvaluator(Evaluator):
         done, count = 0, inputs[0].size
         try:
             while done < count or pending.tasks:
-                while done < count and len(pending.tasks) < _IN_FLIGHT * self.threads:
+                while done < count and pending.has_room(self._in_flight):
                     size = self._task_size(operation, count - done, pending.items)
                     if size == 0:
                         count = done
@@ -169,7 +80,11 @@ class RemoteEvaluator(Evaluator):
                     pending.submit(part, self._task(operation, shared, tuple(array[part] for array in inputs)))
                     done += size
                 if pending.tasks:
-                    yield from self._collect(operation, pending, outputs)
+                    finished = pending.next_finished(self.budget.seconds_left + self._grace)
+                    if finished is None:
+                        self.budget.allows(1)  # notes that the time is over
+                        return
+                    yield from self._collect(operation, pending, finished, outputs)
         except BrokenExecutor as error:
             self.budget.stop(f"a broken pool ({error})")
         except _ExecutorError as failure:
@@ -178,17 +93,20 @@ class RemoteEvaluator(Evaluator):
         finally:
             pending.cancel()
 
-    def _collect(self, operation: Operation, pending: "_Pending", outputs: Floats) -> Iterator[tuple[slice, Status]]:
-        """The next task that finishes; nothing if its worker must be told about the check first."""
-        part, task, answer = pending.next_finished()
+    def _collect(
+        self, operation: Operation, pending: "_Pending", finished: tuple[slice, Task, Any], outputs: Floats
+    ) -> Iterator[tuple[slice, Status]]:
+        """What a finished task gave; nothing if its worker must be told about the check first."""
+        part, task, answer = finished
         if isinstance(answer, Exception):
             raise answer
         if answer is None:
             pending.submit(part, replace(task, job=self._job))
             return
-        seconds = answer.seconds / (answer.status.size * operation.evaluations)
-        # Tasks may grow twofold only, in case that f is dearer elsewhere.
-        self._seconds_per_evaluation = max(seconds, self._seconds_per_evaluation / 2.0)
+        evaluations = answer.status.size * operation.evaluations
+        # Half of what was known before: one quick task among dear ones says little.
+        self._seconds_per_evaluation = max(answer.seconds / evaluations, self._seconds_per_evaluation / 2.0)
+        self._proven = max(self._proven, evaluations)
         outputs[:, part] = answer.outputs
         yield part, answer.status
 
@@ -201,9 +119,23 @@ class RemoteEvaluator(Evaluator):
         item = max(self._seconds_per_evaluation, 1e-9) * operation.evaluations
         # Towards the end ever smaller, so that no worker is left alone with a large one.
         size = max(-(-left // (2 * self.threads)), int(_LEAST_SECONDS / item))
-        size = max(1, min(size, int(task_seconds(self.threads) / item), left))
-        allowed = self.budget.allows(size * operation.evaluations, begun * operation.evaluations)
-        return allowed // operation.evaluations
+        trusted = _GROWTH * self._proven // operation.evaluations
+        size = max(1, min(size, int(task_seconds(self.threads) / item), trusted, left))
+        each = operation.evaluations
+        return self.budget.allows(size * each, begun * each, each) // each
+
+    @property
+    def _in_flight(self) -> int:
+        """Tasks that the executor has at most; before the first answer, no worker gets two."""
+        return _IN_FLIGHT * self.threads if self._proven else self.threads
+
+    @property
+    def _grace(self) -> float:
+        """Seconds after the time limit in which tasks may still end: all that a worker has, if f is as dear as known.
+
+        A worker that is gone without a trace never answers.
+        """
+        return _IN_FLIGHT * task_seconds(self.threads)
 
     def _require_sendable(self) -> None:
         """Raise if the reason why the executor failed is that something has no serialised form."""
@@ -234,8 +166,16 @@ class _Pending:
         self.items += part.stop - part.start
         future.add_done_callback(self._finished.put)
 
-    def next_finished(self) -> tuple[slice, Task, Any]:
-        future = self._finished.get()
+    def has_room(self, tasks: int) -> bool:
+        """Whether another task may be submitted; an answer that waits is looked at first, since it tells the cost."""
+        return len(self.tasks) < tasks and self._finished.empty()
+
+    def next_finished(self, seconds: float) -> tuple[slice, Task, Any] | None:
+        """A task that has finished and what it gave; None if there is none by then."""
+        try:
+            future = self._finished.get(timeout=None if seconds > threading.TIMEOUT_MAX else max(seconds, 0.0))
+        except Empty:
+            return None
         part, task = self.tasks.pop(future)
         self.items -= part.stop - part.start
         with _errors_of_executor:

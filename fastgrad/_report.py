@@ -23,18 +23,38 @@ _MANY_EVALUATIONS, _DIRECTIONAL_EVALUATIONS = 10_000, 130
 
 @dataclass(frozen=True)
 class Component:
-    """One row of a report: a component of the gradient and how its two values compare."""
+    """One row of a report: a component of the gradient and how its two values compare.
+
+    Attributes
+    ----------
+    name : str
+        As reports print it: "x[3]", "W1[4, 2]".
+    index : tuple of int
+        Position in x, or in its flat vector for named arrays.
+    verdict : Verdict
+        MATCH, MISMATCH or INCONCLUSIVE.
+    x : float
+        Value of the coordinate.
+    step : float
+        At which `numerical` was found, in units of x.
+    analytical : float
+        As claimed.
+    numerical, uncertainty : float
+        Best estimate and its error bar.
+    absolute, relative : float
+        |numerical - analytical|, and the same over max(|numerical|, |analytical|).
+    """
 
     name: str
     index: tuple[int, ...]
     verdict: Verdict
     x: float
-    step: float  # at which `numerical` was found
+    step: float
     analytical: float
-    numerical: float  # best estimate
-    uncertainty: float  # its error bar
-    absolute: float  # |numerical - analytical|
-    relative: float  # the same over max(|numerical|, |analytical|)
+    numerical: float
+    uncertainty: float
+    absolute: float
+    relative: float
 
 
 def difference_of(analytical: float, numerical: float) -> dict[str, float]:
@@ -45,12 +65,24 @@ def difference_of(analytical: float, numerical: float) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Kink:
-    """A component whose two one-sided slopes differ however near x one looks."""
+    """A component whose two one-sided slopes differ however near x one looks.
+
+    Attributes
+    ----------
+    name : str
+        As reports print it: "x[3]", "W1[4, 2]".
+    index : tuple of int
+        Position in x, or in its flat vector for named arrays.
+    slopes : tuple of float
+        Backward and forward.
+    analytical_between : bool
+        Whether the analytical value lies between them: a subgradient of a convex f.
+    """
 
     name: str
     index: tuple[int, ...]
-    slopes: tuple[float, float]  # backward, forward
-    analytical_between: bool  # the analytical value lies between them: a subgradient
+    slopes: tuple[float, float]
+    analytical_between: bool
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -233,7 +265,7 @@ def norm_lines(result: Any) -> list[str]:
         (("mean |difference|", result.mean_absolute), ("||numerical||", norms.numerical)),
     ]
     lines = [f"{a:<18} {u:<14.6g}   {b:<15} {v:.6g}" for (a, u), (b, v) in pairs]
-    if result.verdict is not Verdict.MISMATCH and result.relative_error > result.rtol:
+    if result.verdict is Verdict.MATCH and result.relative_error > result.rtol:
         note = "These are of differences at the given step, spoilt here by noise or curvature; the verdict is not."
         lines += textwrap.wrap(note, WIDTH)
     return lines

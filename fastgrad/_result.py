@@ -5,11 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fastgrad._assessment import Assessment
+from fastgrad._assessment import Assessment, verdicts_of
 from fastgrad._causes.cause import Cause, find_causes
 from fastgrad._first import FirstDifferences
 from fastgrad._inputs import Array, Point
-from fastgrad._judge.verdict import MISMATCH, NOISE_WIDTH, VERDICTS, Flag
+from fastgrad._judge.setting import NOISE_WIDTH
+from fastgrad._judge.verdict import MISMATCH, VERDICTS, Flag
 from fastgrad._layout import Layout
 from fastgrad._objective import Trial
 from fastgrad._reason import give_reason, is_between, overall_verdict, worst_first
@@ -41,6 +42,8 @@ def make_result(
         # Where f failed at the given step, the estimate of the closer look is all there is.
         taken = np.isfinite(first.quotient)
         numerical, steps = np.where(taken, first.quotient, numerical), np.where(taken, first.step, steps)
+    if trial.difference == 0.0 and found.is_stationary(given, trial.value):
+        found.flag_stationary()
     seen = found.seen
     norms = error_norms(numerical, given) if seen.all() else error_norms(numerical[seen], given[seen])
     with np.errstate(all="ignore"):
@@ -55,7 +58,7 @@ def make_result(
         estimate=layout.shaped(found.estimate),
         uncertainty=layout.shaped(found.bar),
         resolution=layout.shaped(_resolution(found, given)),
-        verdicts=layout.shaped(np.array(VERDICTS, dtype=object)[found.verdict]),
+        verdicts=layout.shaped(verdicts_of(found.verdict)),
         flags=layout.shaped(found.flags),
         kinks=_kinks(found, given, layout),
         causes=_causes(point, given, found, layout, constants),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad import _threads
-from fastgrad._budget import Budget
+from fastgrad._budget import INTERRUPTION, Budget
 from fastgrad._compiled import kernels
 from fastgrad._inputs import Array, Point
 from fastgrad._journal import Journal, shared_digest
@@ -20,7 +20,10 @@ from fastgrad._prepared import Prepared
 
 SLICE_SECONDS = 0.07
 _WORTH_THREADS = 1e-4  # seconds of work in a whole check, below which waking threads costs more than it saves
-_GROWTH = 8  # of a slice over the one before: the first ones are small, and a first timing is never trusted far
+_GROWTH = 8  # of a slice over the largest before it: what a small one took is never trusted far
+# A first slice of several items takes this long if f costs what it does at x. It may be far dearer beside it: ten
+# thousand times, and the slice takes as long as any other. An f below the second number is cheaper than a launch.
+_FIRST_SLICE_SECONDS, _LEAST_SECONDS = SLICE_SECONDS / 1e4, 5e-8
 
 Floats = NDArray[np.float64]
 Status = NDArray[np.uint8]
@@ -89,6 +92,8 @@ class Evaluator:
             wanted = 1 if wanted is None else wanted
         self.threads = min(_threads.count_threads(wanted), max(1, 2 * point.size))
         self._seconds_per_evaluation = seconds
+        # Evaluations that may be made in the next slice, whatever they seem to take.
+        self._trusted = int(_FIRST_SLICE_SECONDS / max(seconds, _LEAST_SECONDS))
         self._rows = _rows(point, self.threads)
 
     @property
@@ -143,8 +148,9 @@ class Evaluator:
             todo = journal.recall(operation.name, key, inputs, outputs, status)
             inputs = tuple(array[todo] for array in inputs)
             room = self._room(operation, todo.size)
-        finished = count - inputs[0].size
+        self.budget.begin(count * operation.evaluations)
         try:
+            self.budget.count((count - inputs[0].size) * operation.evaluations)
             for part, how in self._work(operation, shared, inputs, room):
                 if journal is not None:
                     try:
@@ -156,13 +162,11 @@ class Evaluator:
                     status[part] = how
                 else:
                     outputs[:, todo[part]], status[todo[part]] = room[:, part], how
-                finished += how.size
                 self.evaluations += how.size * operation.evaluations
                 self.budget.used += how.size * operation.evaluations
-                if self.budget.progress is not None and operation.name == _DIFFERENCES.name:
-                    self.budget.progress(2 * finished, 2 * count)
+                self.budget.count(how.size * operation.evaluations)
         except KeyboardInterrupt as interruption:
-            self.budget.fail(interruption, "an interruption")
+            self.budget.fail(interruption, INTERRUPTION)
         return outputs, status
 
     def _room(self, operation: Operation, count: int) -> Floats:
@@ -172,9 +176,9 @@ class Evaluator:
         self, operation: Operation, shared: tuple[Array, ...], inputs: tuple[Array, ...], outputs: Floats
     ) -> Iterator[tuple[slice, Status]]:
         """Finished slices: which items, whose outputs are then filled in, and how each evaluation ended."""
-        count, done, size = inputs[0].size, 0, inputs[0].size
+        count, done = inputs[0].size, 0
         while done < count:
-            size = self._slice_size(operation, size, count - done)
+            size = self._slice_size(operation, count - done)
             if size == 0:
                 return
             part = slice(done, done + size)
@@ -188,14 +192,15 @@ class Evaluator:
                 raise
             elapsed = time.perf_counter() - start
             self._seconds_per_evaluation = elapsed * self.threads / (size * operation.evaluations)
+            self._trusted = max(self._trusted, _GROWTH * size * operation.evaluations)
             done += size
             yield part, how
 
-    def _slice_size(self, operation: Operation, size: int, left: int) -> int:
+    def _slice_size(self, operation: Operation, left: int) -> int:
         item = max(self._seconds_per_evaluation, 1e-9) * operation.evaluations / self.threads
-        size = max(self.threads, min(int(SLICE_SECONDS / item), _GROWTH * size))
-        size = min(size, left)
-        return self.budget.allows(size * operation.evaluations) // operation.evaluations
+        size = min(int(SLICE_SECONDS / item), self._trusted // operation.evaluations)
+        size = min(max(self.threads, size), left)
+        return self.budget.allows(size * operation.evaluations, each=operation.evaluations) // operation.evaluations
 
     def _launch(self, operation: Operation, shared: tuple[Array, ...], arrays: tuple[Array, ...]) -> None:
         # An operation that shares a direction moves all of x; the others move one coordinate of a row.

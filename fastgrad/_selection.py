@@ -18,21 +18,21 @@ _FIRST_PIECE = 16  # enough to tell whether the rule of automatic steps suits th
 def select(point: Point, indices: ArrayLike | None, sample: int | None, rng: Any, *, is_limited: bool) -> Index | None:
     """Flat positions to check, in order, or None for all of them at once.
 
-    Under a limit all coordinates are put in random order, so that those reached are a fair sample, drawn
-    without replacement.
+    The order is random, so that those reached before a limit or an interruption are a fair sample, drawn without
+    replacement.
     """
     if not is_whole(rng) or rng < 0:  # any other is good
         generator_of(rng)
     if indices is not None:
         if sample is not None:
             raise ValueError("both indices and sample are given; need one of them.")
-        return _explicit(indices, point)
+        chosen = _explicit(indices, point)
+        return chosen[generator_of(rng).permutation(chosen.size)]
     if sample is None and not is_limited:
         return None
     if sample is not None and not 1 <= whole_number(sample, "sample") <= point.size:
         raise ValueError(f"sample is {sample}; need 1 to {point.size}, the number of components.")
-    order = generator_of(rng).permutation(point.size)
-    return order if sample is None else np.sort(order[:sample])
+    return generator_of(rng).permutation(point.size)[:sample]
 
 
 def _explicit(indices: ArrayLike, point: Point) -> Index:

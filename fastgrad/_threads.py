@@ -9,8 +9,9 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.dispatcher import Dispatcher
 
-_launch_lock = threading.Lock()
+_launch_lock = threading.RLock()
 _alone_lock = threading.RLock()
 _FREE = contextlib.nullcontext()
 _pools: dict[int, ThreadPoolExecutor] = {}
@@ -21,17 +22,12 @@ def _after_fork() -> None:
     # GNU OpenMP kills a forked child that enters a parallel region, and pool threads do not survive a fork.
     global _in_forked_child, _launch_lock, _alone_lock
     _in_forked_child = True
-    _launch_lock = threading.Lock()
+    _launch_lock = threading.RLock()
     _alone_lock = threading.RLock()
     _pools.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def in_forked_child() -> bool:
-    """Whether this process was forked from one that had imported fastgrad."""
-    return _in_forked_child
 
 
 def count_threads(requested: int | None) -> int:
@@ -73,6 +69,11 @@ def launching_parallel() -> contextlib.AbstractContextManager[Any]:
     if not _in_forked_child and _threading_layer() == "workqueue":
         return _launch_lock
     return _FREE
+
+
+def calling(function: Any) -> contextlib.AbstractContextManager[Any]:
+    """To be held around a call of a function of the user from Python: a compiled one may have parallel loops."""
+    return launching_parallel() if isinstance(function, Dispatcher) else _FREE
 
 
 def calling_alone() -> contextlib.AbstractContextManager[Any]:

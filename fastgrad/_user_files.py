@@ -14,16 +14,23 @@ from typing import Any
 
 import numpy as np
 
+_OF_SPARSE = {"format", "shape", "data"}  # arrays that every sparse matrix is saved as, besides those of its format
+
 
 class UnusableInput(Exception):
     """A request that cannot be carried out; the message is the line that the user reads."""
 
 
-def object_named(target: str, *, role: str) -> Any:
-    """The object that FILE.py:NAME or package.module:NAME stands for; imports its module."""
+def object_named(target: str, *, role: str, otherwise: str = "") -> Any:
+    """The object that FILE.py:NAME or package.module:NAME stands for; imports its module.
+
+    `otherwise` is said if the target is nothing of this kind: what else it could be.
+    """
     place, _, name = target.rpartition(":")
     if not (place and name):
-        raise UnusableInput(f"{role} is {target!r}; need FILE.py:NAME or package.module:NAME, such as model.py:f.")
+        raise UnusableInput(
+            f"{role} is {target!r}; need FILE.py:NAME or package.module:NAME, such as model.py:{role}{otherwise}."
+        )
     module = _module_in(Path(place)) if place.endswith(".py") else _module_named(place)
     try:
         return getattr(module, name)
@@ -150,6 +157,23 @@ def named_arrays_in(path: str, *, role: str) -> dict[str, Any]:
     try:
         with loaded:
             return {name: loaded[name] for name in loaded.files}
+    except Exception as error:
+        raise UnusableInput(_why_not_read(path, role, error)) from error
+
+
+def matrix_or_arrays_in(path: str, *, role: str) -> Any:
+    """The sparse matrix in a file of scipy.sparse.save_npz; or the arrays in another .npz file by their names."""
+    arrays = named_arrays_in(path, role=role)
+    if not _OF_SPARSE <= arrays.keys():
+        return arrays
+    try:
+        from scipy.sparse import load_npz  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise UnusableInput(
+            f"{role}: {path} holds a sparse matrix, and SciPy is missing: pip install scipy."
+        ) from error
+    try:
+        return load_npz(path)
     except Exception as error:
         raise UnusableInput(_why_not_read(path, role, error)) from error
 

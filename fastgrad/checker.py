@@ -3,7 +3,6 @@
 import functools
 import itertools
 import math
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,26 +12,35 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgrad._calls import call
 from fastgrad._compiled import kernels
-from fastgrad._compiled.repeated import conclude, place
-from fastgrad._first import replay_failure
-from fastgrad._inputs import Array, Point, gradient_array, point_array, unflatten
+from fastgrad._compiled.repeated import conclude
+from fastgrad._first import make_bounds, replay_failure
+from fastgrad._html import in_notebook
+from fastgrad._inputs import Array, gradient_array, point_array, unflatten
 from fastgrad._judge.verdict import Verdict
-from fastgrad._objective import Objective, prepare, try_objective
+from fastgrad._objective import prepare, try_objective
 from fastgrad._options import described, whole_number
 from fastgrad._report import GradientCheck
-from fastgrad._schedule import OPERATIONS, SLICE_SECONDS, Evaluator
+from fastgrad._work import LocalWork, Work
 from fastgrad.gradient import check_gradient
 from fastgrad.steps import StepRule, resolve_steps
 
-_DIFFERENCES = OPERATIONS["differences"]
-_WORTH_THREADS = 2e-5  # seconds of work in all; waking other threads takes 2 us, or 10 when they sleep
-
 
 class Comparison(NamedTuple):
-    """Central differences at a point and the relative error of a gradient against them."""
+    """Central differences at a point and the relative error of a gradient against them.
+
+    Attributes
+    ----------
+    numerical_grad : ndarray
+        Central differences, shaped like x; overwritten by the same thread's next use of the checker.
+    relative_error : float
+        ||numerical - analytical|| / (||numerical|| + ||analytical||); 0 when both are zero, NaN if either has one.
+    """
 
     numerical_grad: NDArray[Any]
     relative_error: float
+
+    def _repr_html_(self) -> str:
+        return in_notebook(self)
 
 
 class GradientMismatch(ValueError):
@@ -64,6 +72,9 @@ class GradientChecker:
         As for `check_gradient`. A rule is applied anew at each point.
     args : tuple, optional
         Extra arguments of f. Arrays are not copied: what is written to them later is seen.
+    bounds : pair of array_like, optional
+        Lower and upper bounds of x, as for `check_gradient`: f is never evaluated outside. Where they leave no room
+        for a central difference, one-sided ones are taken, which are prepared anew each time (about 100 us).
     threads : int, optional
         Threads that evaluate f; default all that Numba would use, and one for work of less than 20 us.
 
@@ -77,7 +88,8 @@ class GradientChecker:
     Notes
     -----
     A checker can be used by several Python threads at once; each has its own work arrays: the rows of x of all its
-    `threads` and six arrays of the size of x.
+    `threads` and six arrays of the size of x. It can be copied and pickled if f and `args` can; the copy prepares
+    itself anew.
 
     Examples
     --------
@@ -98,21 +110,23 @@ class GradientChecker:
         epsilon: float | ArrayLike | StepRule | None = None,
         *,
         args: tuple[Any, ...] = (),
+        bounds: tuple[ArrayLike, ArrayLike] | None = None,
         threads: int | None = None,
     ) -> None:
         point = point_array(like)
         if point.structure is not None:
             raise TypeError("like has named parts; need an array: join them into one, or call check_gradient instead.")
+        self._bounds, self._limits = bounds, make_bounds(bounds, point)
         objective = prepare(f, point, args)
         try_objective(objective, point).require_deterministic()
         started = time.perf_counter()
         objective.value(point.flat.copy())  # not the first call, which may load compiled code
         seconds = time.perf_counter() - started
         self._f, self._epsilon, self._args, self._threads = f, epsilon, args, threads
-        self._dtype, self._shape = point.dtype, point.shape
+        self._dtype, self._shape, self._like = point.dtype, point.shape, point.own_form()
         steps = resolve_steps(epsilon, point)
         relative = float(np.cbrt(np.finfo(point.dtype).eps)) if epsilon is None else 0.0  # where a step vanishes
-        self._local = _Local(objective, point, steps, relative, threads=threads, seconds=seconds)
+        self._local = LocalWork(objective, point, steps, relative, threads=threads, seconds=seconds)
 
     def __call__(self, x: ArrayLike, gradient: ArrayLike | Callable[..., ArrayLike]) -> Comparison:
         """Compare a gradient with central differences at x; 2 n evaluations, error O(epsilon^2).
@@ -147,19 +161,28 @@ class GradientChecker:
         error = self._conclude(work, x, self._fitting(gradient, name))
         return Comparison(work.numerical_grad, error)
 
-    def gradient(self, x: ArrayLike) -> NDArray[Any]:
-        """Central differences at x, in an array of their own: for an optimiser's ``jac=``; 2 n evaluations."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        make = functools.partial(type(self), args=self._args, bounds=self._bounds, threads=self._threads)
+        return make, (self._f, self._like, self._epsilon)
+
+    def gradient(self, x: ArrayLike, *args: Any) -> NDArray[Any]:
+        """Central differences at x, in an array of their own: for an optimiser's ``jac=``; 2 n evaluations.
+
+        The `args` that an optimiser passes on must be those of the checker.
+        """
+        if args and not _are_same(args, self._args):
+            raise ValueError("args differ from those of the checker; need the same: GradientChecker(f, x, args=args).")
         x = self._fitting_x(x)
         work = self._differentiate(x)
         self._conclude(work, x, work.numerical_grad)
         return work.numerical_grad.copy()
 
     def check(self, x: ArrayLike, gradient: ArrayLike | Callable[..., ArrayLike], **options: Any) -> GradientCheck:
-        """A full check at x with verdict and error bars: `check_gradient` with f, epsilon, args, threads as here.
+        """A full check at x with verdict and error bars: `check_gradient` with what the checker was made with.
 
         Further options are those of `check_gradient`. Nothing is compiled anew.
         """
-        given = {"args": self._args, "threads": self._threads, **options}
+        given = {"args": self._args, "bounds": self._bounds, "threads": self._threads, **options}
         return check_gradient(self._f, self._fitting_x(x), gradient, self._epsilon, **given)
 
     def callback(
@@ -168,6 +191,7 @@ class GradientChecker:
         *,
         every: int = 10,
         then: Callable[[GradientCheck], Any] = raise_on_mismatch,
+        **options: Any,
     ) -> Callable[..., None]:
         """A ``callback=`` for `scipy.optimize.minimize` that checks the gradient in the middle of the run.
 
@@ -180,6 +204,8 @@ class GradientChecker:
         then : callable, optional
             Called with each `GradientCheck`. By default it raises `GradientMismatch` if the gradient is wrong, which
             ends the run; the ``append`` of a list records the checks instead.
+        **options
+            As for `check_gradient`: ``rtol``, ``sample``, ``noise``.
 
         Returns
         -------
@@ -195,13 +221,13 @@ class GradientChecker:
 
         def check_iterate(x: ArrayLike, *_: Any) -> None:
             if next(iteration) % each == 0:
-                then(self.check(x, gradient))
+                then(self.check(x, gradient, **options))
 
         return check_iterate
 
     def _fitting(self, values: Any, name: str) -> Array:
         if (
-            isinstance(values, np.ndarray)
+            type(values) is np.ndarray  # a subclass may have masked entries
             and values.dtype is self._dtype
             and values.shape == self._shape
             and values.flags.c_contiguous
@@ -212,20 +238,27 @@ class GradientChecker:
     def _fitting_x(self, x: Any) -> Array:
         fitting = self._fitting(x, "x")
         if fitting.dtype.itemsize > self._dtype.itemsize:
-            raise TypeError(f"x is {fitting.dtype}, but the checker is for {self._dtype}; need like=x in its dtype.")
+            arrived, narrow = np.asarray(x).dtype, fitting.astype(self._dtype)
+            if arrived.kind not in "iu" or not np.array_equal(narrow, fitting):
+                raise TypeError(f"x is {arrived}, but the checker is for {self._dtype}; need like=x in its dtype.")
+            return narrow
         return fitting.astype(self._dtype, copy=False)
 
-    def _differentiate(self, x: Array) -> "_Work":
+    def _differentiate(self, x: Array) -> Work:
         """Differences at x, in the work arrays of this thread."""
         work = self._local.work
         if callable(self._epsilon):
             work.wanted = resolve_steps(self._epsilon, point_array(x))
         if not work.move_to(x.reshape(-1)):
             resolve_steps(self._epsilon, point_array(x))  # says what is wrong
-        work.fill()
+        if self._limits is None or self._limits.leave_room(x.reshape(-1), work.step):
+            work.fill()
+        else:
+            point = point_array(x)
+            work.fill_inside(make_bounds(self._bounds, point), point)  # which names an x outside
         return work
 
-    def _conclude(self, work: "_Work", x: Array, gradient: Array) -> float:
+    def _conclude(self, work: Work, x: Array, gradient: Array) -> float:
         error, intact = conclude(work.rows, x.reshape(-1), work.quotient, gradient.reshape(-1), work.numerical)
         if not intact:
             raise ValueError(work.objective.refusal_to_write("x"))
@@ -236,56 +269,5 @@ class GradientChecker:
         return float(error)
 
 
-class _Work(Evaluator):
-    """Evaluates differences of all coordinates, at one point after another, into arrays made once."""
-
-    def __init__(
-        self,
-        objective: Objective,
-        point: Point,
-        steps: NDArray[np.float64],
-        relative: float,
-        *,
-        threads: int | None,
-        seconds: float,
-    ) -> None:
-        super().__init__(objective, point, threads=threads, seconds=seconds)
-        n = point.size
-        self.wanted, self.relative = steps, relative
-        self.rows = self._rows
-        self.step, above, below, self.quotient = np.empty((4, n))
-        self.status = np.zeros(n, np.uint8)
-        self.numerical = np.empty(n, point.dtype)
-        self.numerical_grad = self.numerical.reshape(point.shape)
-        self._arrays = (np.arange(n), self.step, above, below, self.quotient, self.status)
-        head: tuple[Any, ...] = (_DIFFERENCES.serial, objective.function, objective.block_address)
-        if objective.alone is not None:
-            head = (objective.run, _DIFFERENCES.serial)
-        self._run_serially = functools.partial(head[0], *head[1:], self._rows, n, *self._arrays)
-
-    def move_to(self, x: Array) -> bool:
-        """Put x in every row; False if it, or a point a step away, is not finite, or a step vanishes."""
-        return bool(place(x, self.wanted, self.relative, self.step, self.rows))
-
-    def fill(self) -> None:
-        """Take all differences: on this thread if that is quick, in slices if it takes long."""
-        n = self.step.size
-        seconds = 2 * n * self._seconds_per_evaluation
-        started = time.perf_counter()
-        if seconds < _WORTH_THREADS:
-            self._run_serially()
-            self._seconds_per_evaluation = (time.perf_counter() - started) / (2 * n)
-            return
-        size = max(self.threads, int(n * SLICE_SECONDS * self.threads / seconds))
-        for first in range(0, n, size):
-            self._launch(_DIFFERENCES, (), tuple(array[first : first + size] for array in self._arrays))
-        # Never more than before: what it takes to wake threads would pass for work that is worth them.
-        each = (time.perf_counter() - started) * self.threads / (2 * n)
-        self._seconds_per_evaluation = min(self._seconds_per_evaluation, each)
-
-
-class _Local(threading.local):
-    """The work arrays of each thread: Python calls this again, with the same arguments, in every thread."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.work = _Work(*arguments, **options)
+def _are_same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    return len(some) == len(others) and all(a is b or np.array_equal(a, b) for a, b in zip(some, others, strict=True))

@@ -1,6 +1,7 @@
 """The command line: ``fastgrad check FILE.py:f FILE.py:gradient --at x.npy``.
 
-Standard output holds the report and nothing else: what the user's code prints goes to standard error.
+Standard output holds the report and nothing else: what the user's code prints goes to standard error. With --json that
+is one JSON object in any case, an error included.
 Exit codes: 0 match, 1 mismatch, 2 inconclusive or unusable input, 130 interrupted.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 
 import fastgrad
 from fastgrad._commands.parser import make_parser
-from fastgrad._json import as_json
+from fastgrad._json import as_json, error_as_json
 from fastgrad._terminal import is_coloured, with_coloured_verdict
 from fastgrad._user_files import UnusableInput
 
@@ -42,11 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _join_negative_lists(sys.argv[1:] if argv is None else argv)
     try:
         return _run(make_parser().parse_args(arguments))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
+        if not hasattr(interruption, "result"):  # otherwise what was found is printed
+            _print_error("interrupted", arguments)
         return _stop("interrupted", _INTERRUPTED)
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
+        _print_error(_sentence(error), arguments)
         return _stop(f"error: {_sentence(error)}", _UNUSABLE)
 
 
@@ -55,8 +59,9 @@ def _run(options: argparse.Namespace) -> int:
         with contextlib.redirect_stdout(sys.stderr):
             result = options.run(options)
     except KeyboardInterrupt as interruption:
-        if hasattr(interruption, "result"):  # what was found before
-            _report(options, interruption.result)
+        found = getattr(interruption, "result", None)
+        if found is not None:
+            _report(options, found)
         raise
     _report(options, result)
     return _EXIT_CODES[result.verdict]
@@ -69,8 +74,18 @@ def _report(options: argparse.Namespace, result: Any) -> None:
 
         Path(options.html).write_text(page_of(result, options.title, **asked), encoding="utf-8")
     text = as_json(result, **asked) if options.json else str(result)
+    _print(with_coloured_verdict(text) if is_coloured(sys.stdout) and not options.json else text)
+
+
+def _print_error(message: str, arguments: Sequence[str]) -> None:
+    """Whoever reads JSON gets an object that says why there is no report."""
+    if "--json" in arguments:
+        _print(error_as_json(message))
+
+
+def _print(text: str) -> None:
     try:
-        print(with_coloured_verdict(text) if is_coloured(sys.stdout) and not options.json else text, flush=True)
+        print(text, flush=True)
     except BrokenPipeError:  # the reader, `head` for instance, has seen enough; the exit code still tells the verdict
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -83,7 +98,8 @@ def _stop(message: str, code: int) -> int:
 def _sentence(error: Exception) -> str:
     """The message of an exception in one line, with its notes, and with its kind unless fastgrad wrote it."""
     notes = getattr(error, "__notes__", [])
-    message = textwrap.shorten(str(error), _LONGEST_MESSAGE, placeholder=" ... (--debug shows all)")
+    in_options = str(error).replace("args=(...)", "--args FILE.npz")
+    message = textwrap.shorten(in_options, _LONGEST_MESSAGE, placeholder=" ... (--debug shows all)")
     if notes or not isinstance(error, TypeError | ValueError | UnusableInput):
         message = f"{type(error).__name__}: {message}".removesuffix(": ")
     return " ".join([message, *(f"({' '.join(note.split())})" for note in notes)])

@@ -30,7 +30,7 @@ def check_directional(
     *,
     args: tuple[Any, ...] = (),
     directions: int = 8,
-    rng: int | np.random.Generator = 0,
+    rng: int | np.random.Generator | None = 0,
     blocks: Mapping[str, tuple[int, ...] | int] | None = None,
     rtol: float = 1e-6,
     scale: ArrayLike | None = None,
@@ -50,7 +50,7 @@ def check_directional(
     Parameters
     ----------
     f : function compiled with numba.njit
-        Objective ``f(x, *args) -> float``.
+        Objective ``f(x, *args) -> float``, or the value of `c_objective` or `python_objective`.
     x : array_like of float32, float64 or integers, any shape
         Where to check. Or named arrays, as for `check_gradient`.
     gradient : array_like shaped like x, or callable
@@ -60,8 +60,8 @@ def check_directional(
     directions : int, optional
         Random directions whose components move at least by the median of their block; half as many more move every
         component in proportion to itself.
-    rng : int or numpy.random.Generator, optional
-        Seed of the directions. Default 0: the same directions at every call.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the directions. Default 0: the same directions at every call. None draws anew.
     blocks : mapping of str to shape, optional
         Names of consecutive pieces of the flat x, ``{"W1": (5, 4), "b1": 5}``; located first, and named in causes.
     rtol : float, optional
@@ -89,6 +89,8 @@ def check_directional(
     ------
     TypeError, ValueError
         If an argument cannot be used.
+    Exception
+        Whatever f raises at x.
     KeyboardInterrupt
         On Ctrl-C, with what was found so far as the attribute ``result``.
 

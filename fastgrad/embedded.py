@@ -5,11 +5,16 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import config, types
+from numba.core.dispatcher import Dispatcher
+from numba.core.errors import TypingError
+from numba.extending import overload
 
 from fastgrad._calls import scalar_function
 from fastgrad._compiled.repeated import moves, relative_error_of
-from fastgrad._options import positive_number
+from fastgrad._options import described, positive_number
 from fastgrad._prepared import compiled_function
+from fastgrad.foreign import CObjective, PythonObjective
 from fastgrad.steps import DEFAULT_EPSILON
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -32,9 +37,9 @@ def make_gradient(f: Callable[..., float], epsilon: float | None = None) -> Call
     -------
     njit function
         ``gradient(x, out, *args)``: x is a C-contiguous array of float32 or float64 of any shape, `out` another one
-        of the same shape. It takes 2 n evaluations, with an error of order epsilon^2 plus the rounding error
-        of f over epsilon, the same bits as `numerical_gradient`. If f raises, its exception arrives and x
-        is as it was; ValueError if epsilon vanishes against an entry of x, or `out` does not fit.
+        of the same shape that shares no memory with it. It takes 2 n evaluations, with an error of order epsilon^2
+        plus the rounding error of f over epsilon, the same bits as `numerical_gradient`. If f raises, its exception
+        arrives and x is as it was; ValueError if epsilon vanishes against an entry of x, or `out` does not fit.
 
     Raises
     ------
@@ -67,6 +72,11 @@ def make_gradient(f: Callable[..., float], epsilon: float | None = None) -> Call
     >>> descend(np.array([3.0, 4.0]), 1).round(6)
     array([2.6, 3.7])
     """
+    if isinstance(f, PythonObjective) or not (isinstance(f, Dispatcher | CObjective) or config.DISABLE_JIT):
+        raise TypeError(
+            f"f is {described(f)}, which compiled code cannot call; need a function compiled with @numba.njit, or the "
+            f"value of c_objective: for others, numerical_gradient(f, x)."
+        )
     function = compiled_function(scalar_function(f))
     wanted = {dtype: default if epsilon is None else positive_number(epsilon, "epsilon")
               for dtype, default in DEFAULT_EPSILON.items()}  # fmt: skip
@@ -78,11 +88,15 @@ def make_gradient(f: Callable[..., float], epsilon: float | None = None) -> Call
 
     @numba.njit
     def gradient(x, out, *args):  # type: ignore[no-untyped-def]
+        _require_arrays(x, out)
         if out.shape != x.shape:
             raise ValueError("out is not shaped like x; need an array of its shape: np.empty_like(x)")
-        if out.ctypes.data == x.ctypes.data:
-            raise ValueError("out is x; need another array")
+        x_begin, out_begin = x.ctypes.data, out.ctypes.data
+        if x_begin < out_begin + out.size * out.itemsize and out_begin < x_begin + x.size * x.itemsize:
+            raise ValueError("out shares memory with x; need another array: np.empty_like(x)")
         point, quotient = x.reshape(x.size), out.reshape(out.size)
+        if x.dtype.type(0.5) != 0.5:
+            raise ValueError("x does not hold floats; need an array that does: x.astype(np.float64)")
         if out.size > 0:
             quotient[0] = 0.5
             if quotient[0] != 0.5:
@@ -106,6 +120,18 @@ def make_gradient(f: Callable[..., float], epsilon: float | None = None) -> Call
             quotient[i] = (above - below) / (upper - lower)
 
     return gradient  # type: ignore[no-any-return]
+
+
+def _require_arrays(x: Any, out: Any) -> None:
+    """Compiled code is refused unless both are C-contiguous and can be written to."""
+
+
+@overload(_require_arrays)
+def _typed_require_arrays(x, out):  # type: ignore[no-untyped-def]  # whose implementation would need the same types
+    for name, given in (("x", x), ("out", out)):
+        if not isinstance(given, types.Array) or given.layout != "C" or not given.mutable:
+            raise TypingError(f"{name} is {given}; need a C-contiguous array that can be written to: {name}.copy()")
+    return lambda x, out: None
 
 
 def _make_evaluate(f: Any) -> tuple[Any, Any]:

@@ -11,12 +11,11 @@ from numba import config
 from numpy.typing import ArrayLike
 
 from fastgrad import _threads
-from fastgrad._options import described, switch
+from fastgrad._options import described, is_whole, switch
 from fastgrad._pointers import (
     address_of_data,
     address_of_function,
     is_low_level_callable,
-    name_of_function,
     require_prototype,
 )
 
@@ -37,7 +36,6 @@ class CObjective:
 
     compiled: Callable[..., float]
     alone: str | None
-    __qualname__: str  # of the C function: what tells objectives apart, for a checkpoint
 
     def __call__(self, x: ArrayLike) -> float:
         given = np.asarray(x)
@@ -150,19 +148,22 @@ def c_objective(function: Any, *, data: Any = None, thread_safe: bool = True) ->
     if not address:
         raise ValueError("function is a NULL pointer; need a pointer to a function.")
     alone = None if switch(thread_safe, "thread_safe") else NOT_THREAD_SAFE
-    return CObjective(_compiled(address, address_of_data(data), (function, data)), alone, name_of_function(function))
+    # For checkpoints. An address is not the same in another process.
+    stands_for = {".function": function, ".data": None if is_whole(data) else data}
+    compiled = _compiled(address, address_of_data(data), stands_for)
+    return CObjective(compiled, alone)
 
 
-def _compiled(address: int, data: int, keep_alive: Any) -> Callable[..., float]:
+def _compiled(address: int, data: int, stands_for: dict[str, Any]) -> Callable[..., float]:
     # Compiled code checks the type of the array this way; Python, for which x.ctypes is untyped, needs another.
     pointer_type = ctypes.c_void_p if config.DISABLE_JIT else ctypes.POINTER(ctypes.c_double)
     pointer = ctypes.CFUNCTYPE(ctypes.c_double, pointer_type, ctypes.c_int64, ctypes.c_size_t)(address)
-    pointer.keep_alive = keep_alive  # type: ignore[attr-defined]
+    pointer.keep_alive = stands_for  # type: ignore[attr-defined]
 
-    @numba.njit
     def call(x):  # type: ignore[no-untyped-def]
         if not x.flags.c_contiguous:
             raise ValueError("x is not C-contiguous")
         return pointer(x.ctypes, x.size, data)
 
-    return call  # type: ignore[no-any-return]
+    call.stands_for = stands_for  # type: ignore[attr-defined]
+    return numba.njit(call)  # type: ignore[no-any-return]

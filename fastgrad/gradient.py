@@ -3,20 +3,24 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgrad._budget import Progress, make_budget
+from fastgrad._budget import TRIALS, Progress, make_budget
 from fastgrad._components import ComponentJudge, tried
-from fastgrad._first import Floats, all_differences, make_bounds, replay_failure
+from fastgrad._contents import digest
+from fastgrad._first import all_differences, make_bounds, replay_failure
+from fastgrad._identity import Identity
 from fastgrad._inputs import DEFAULT_RTOL, Point, analytical_gradient, point_array
-from fastgrad._journal import Journal, digest, function_digest
+from fastgrad._journal import Journal, Subject
 from fastgrad._layout import make_layout
 from fastgrad._nested import Nested
-from fastgrad._objective import Objective
+from fastgrad._noise_tables import FEWEST_EVALUATIONS
+from fastgrad._objective import Objective, Trial
 from fastgrad._options import constants_of, positive_number
 from fastgrad._remote import RemoteEvaluator
 from fastgrad._report import GradientCheck
@@ -89,18 +93,21 @@ def check_gradient(
         Check these components only: positions in ``x.ravel()``.
     sample : int, optional
         Check this many components, drawn without replacement.
-    rng : seed or numpy.random.Generator, optional
-        For `sample`, and for the order of the components under a limit.
+    rng : seed, numpy.random.Generator or None, optional
+        For `sample`, and for the order of the components under a limit and of `indices`. Default 0: the same at every
+        call. None draws anew.
     time_limit : float, optional
         Seconds after which no new work is begun. The components are then taken in random order, so that those seen
-        are a fair sample; the verdict claims no more than was seen.
+        are a fair sample; the verdict claims no more than was seen. What an executor has then may still take about a
+        second; what is not done by then is left to itself.
     max_evaluations : int, optional
-        The same for calls of f.
+        The same for calls of f; 28 or more (30 for a float32 x), of which 24 measure the noise; 24 fewer with `noise`.
     progress : bool or callable, optional
-        True for a tqdm bar, or a function of (done, total), in evaluations of the first differences.
+        True for a tqdm bar, or a function of (done, total), in evaluations. The total grows where closer looks need
+        more than foreseen; the two are equal at the end only, and a check that is cut short stops before.
     checkpoint : path, optional
-        File that keeps every finished slice of the work. A later call with the same f, x, step and args finds it
-        there and goes on; with others it is refused.
+        File that keeps every finished slice of the work. A later call with the same f (code, values it refers to,
+        and f(x)), x, step and args finds it there and goes on; with others it is refused.
     executor : concurrent.futures.Executor, optional
         Evaluates f there, slice by slice, instead of on Numba's threads: a pool of threads (for an f of uneven
         cost), of processes (started by spawn), of Dask (``client.get_executor()``) or MPI.
@@ -116,9 +123,12 @@ def check_gradient(
     TypeError, ValueError
         If an argument cannot be used; the message says what arrived, what is needed and what to do.
     Exception
-        Whatever f raises at x, or near x at every step tried, with a note that names the coordinate.
+        Whatever f raises at x, or near x at every step tried, with a note that names the coordinate; near x, with
+        what was found elsewhere as the attribute ``result``.
     KeyboardInterrupt, OSError
-        On Ctrl-C, or when the checkpoint cannot be written, with what was found so far as the attribute ``result``.
+        On Ctrl-C, or when the checkpoint cannot be written any more, with what was found so far as the attribute
+        ``result`` (None before the first difference). A file that cannot be opened or begun is an OSError before any
+        difference is taken.
 
     Notes
     -----
@@ -145,24 +155,33 @@ def check_gradient(
     layout = make_layout(point.shape, blocks, point.structure)
     limits = make_bounds(bounds, point)
     steps = None if isinstance(epsilon, Automatic) else resolve_steps(epsilon, point)
-    budget = make_budget(time_limit, max_evaluations, progress)
-    order = select(point, indices, sample, rng, is_limited=budget.has_limits)
     tolerance = DEFAULT_RTOL[point.dtype] if rtol is None else positive_number(rtol, "rtol")
     sigma = None if noise is None else positive_number(noise, "noise")
     given = constants_of(constants)
-    objective, trial, seconds = tried(f, point, args)
-    analytical = analytical_gradient(analytical_grad, point, args, "analytical_grad")
-    with _opened(checkpoint, objective, point, steps) as journal:
-        evaluator = _evaluator(objective, point, threads, executor, seconds=seconds, budget=budget, journal=journal)
-        judge = ComponentJudge(evaluator, trial, analytical, limits, tolerance, sigma)
-        assessment, first = judge.all_components(steps) if order is None else judge.some_components(order, steps)
-    judge.require_intact()
-    result = make_result(
-        point, analytical, first, assessment,
-        trial=trial, layout=layout, evaluator=evaluator, constants=given,
-        evaluations=judge.evaluations, elapsed=time.perf_counter() - started,
+    identity = None if checkpoint is None else Identity(f, args)
+    budget = make_budget(
+        time_limit, max_evaluations, progress,
+        trials=2 * TRIALS if point.dtype == np.float32 else TRIALS, noise=FEWEST_EVALUATIONS if noise is None else 0,
     )  # fmt: skip
-    budget.let_out(result)
+    with budget:
+        order = select(point, indices, sample, rng, is_limited=budget.has_limits)
+        objective, trial, seconds = tried(f, point, args)
+        analytical = analytical_gradient(analytical_grad, point, args, "analytical_grad")
+        with _opened(checkpoint, identity, trial, x=digest(point.flat, point.shape), step=digest(steps)) as journal:
+            evaluator = _evaluator(objective, point, threads, executor, seconds=seconds, budget=budget, journal=journal)
+            judge = ComponentJudge(evaluator, trial, analytical, limits, tolerance, sigma)
+            assessment, first = judge.judge(order, steps)
+
+        def put_together() -> GradientCheck:
+            judge.require_intact()
+            return make_result(
+                point, analytical, first, assessment,
+                trial=trial, layout=layout, evaluator=evaluator, constants=given,
+                evaluations=judge.evaluations, elapsed=time.perf_counter() - started,
+            )  # fmt: skip
+
+        result = budget.finally_done(put_together)
+        budget.let_out(result)
     return result
 
 
@@ -181,7 +200,8 @@ def numerical_gradient(
     ----------
     f, x, epsilon, args, bounds, threads
         As for `check_gradient`. With ``fastgrad.steps.ComplexStep()`` as epsilon the gradient is exact to rounding, if
-        f is analytic: n + 2 evaluations with complex numbers, and about 100 that guard against abs and its like.
+        f is analytic: n + 2 evaluations with complex numbers, and 58 with real ones that guard against abs and its
+        like (more if f is noisy).
 
     Returns
     -------
@@ -223,18 +243,18 @@ def numerical_gradient(
     return gradient
 
 
+@contextlib.contextmanager
 def _opened(
-    checkpoint: str | os.PathLike[str] | None, objective: Objective, point: Point, steps: Floats | None
-) -> contextlib.AbstractContextManager[Journal | None]:
-    if checkpoint is None:
-        return contextlib.nullcontext()
-    subject = {
-        "x": digest(point.flat, point.shape),
-        "step": digest(steps),
-        "objective": function_digest(objective.f),
-        "args": digest(objective.args),
-    }
-    return contextlib.closing(Journal(checkpoint, subject))
+    checkpoint: str | os.PathLike[str] | None, identity: Identity | None, trial: Trial, **digests: str
+) -> Iterator[Journal | None]:
+    if checkpoint is None or identity is None:
+        yield None
+        return
+    subject = Subject(**digests, contents=identity.settled(), value=trial.value, difference=trial.difference)
+    with contextlib.closing(Journal(checkpoint, subject)) as journal:
+        yield journal
+        with contextlib.suppress(OSError):  # of a full disk: what matters has been reported
+            journal.note_changes(identity.changed())
 
 
 def _evaluator(

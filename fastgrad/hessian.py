@@ -70,8 +70,8 @@ def check_hessian(
     Notes
     -----
     Evaluations of the gradient: as `check_jacobian`, 2 n + 2 when all is well. Symmetry costs none. It counts as
-    broken where two entries differ by more than 1000 roundings of themselves, and of the largest term of the
-    quadratic form: an asymmetric Hessian is a mismatch even if each entry is within the tolerance.
+    broken where two entries differ by more than a hundredth of the tolerance and 1000 roundings of the largest term
+    of the quadratic form: an asymmetric Hessian is a mismatch even if each entry is within the tolerance.
 
     Examples
     --------
@@ -112,10 +112,10 @@ def _require_gradient(check: DenseCheck, point: Point) -> None:
 
 
 def _with_symmetry(result: JacobianCheck, check: DenseCheck, columns: Layout) -> HessianCheck:
-    found = asymmetry(result.analytical_jacobian, check.column_scale)
+    found = asymmetry(result.analytical_jacobian, check.column_scale, result.rtol)
     values = {**result.__dict__, "asymmetry": found}
     if found is not None:
-        text = _sentence(found, result)
+        text = _sentence(found)
         otherwise = "otherwise " if result.verdict is Verdict.MATCH else ""
         values |= {"verdict": Verdict.MISMATCH, "reason": f"{text}; {otherwise}{result.reason}"}
     if values["verdict"] is Verdict.MISMATCH:
@@ -123,7 +123,7 @@ def _with_symmetry(result: JacobianCheck, check: DenseCheck, columns: Layout) ->
     return HessianCheck(**values)
 
 
-def _sentence(found: Asymmetry, result: JacobianCheck) -> str:
+def _sentence(found: Asymmetry) -> str:
     (i, j), (upper, lower) = found.index, found.values
     more = f" and {found.count - 1} more pairs" if found.count > 1 else ""
     return (
@@ -143,4 +143,4 @@ def _causes(result: JacobianCheck, columns: Layout) -> tuple[Cause, ...]:
         f"the gradient is that of no function: its derivative {i} by {columns.name(j)} is {upper:.6g} +- "
         f"{bars[0]:.1g}, its derivative {j} by {columns.name(i)} is {lower:.6g} +- {bars[1]:.1g}"
     )
-    return (Cause("gradient", None, text, int(np.count_nonzero(result.verdicts == 2))),)
+    return (Cause("gradient", None, text, int(np.count_nonzero(result.verdicts == Verdict.MISMATCH))),)

@@ -27,7 +27,7 @@ def check_hvp(
     args: tuple[Any, ...] = (),
     directions: int = 3,
     rtol: float | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: int | np.random.Generator | None = 0,
     threads: int | None = None,
 ) -> HvpCheck:
     """Is this Hessian-vector product right? hvp(x, v) against differences of the gradient along random v.
@@ -46,11 +46,12 @@ def check_hvp(
     args : tuple, optional
         Extra arguments of both.
     directions : int, optional
-        Random directions, at least 2.
+        Random directions, at least 2. They move components as those of `check_jvp` do, which adds some where the sizes
+        of x spread.
     rtol : float, optional
         Relative difference of an output that counts as equal; default 1e-5 (1e-3 for a float32 x).
-    rng : int or numpy.random.Generator, optional
-        Seed of the directions.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the directions. Default 0: the same directions at every call. None draws anew.
     threads : int, optional
         Default all that Numba would use. No result depends on it.
 
@@ -92,14 +93,14 @@ def check_hvp(
             f"gradient returns shape {session.trial.shape} for an x of shape {shape}; need an array shaped like x."
         )
     product = product_of(hvp, "hvp", session.given, args, shape, shape)
-    tangents = [session.tangent(product, k) for k in range(count)]
+    tangents = session.tangents(product, count)
     asymmetry = max(asymmetry_of(*pair) for pair in itertools.combinations(tangents, 2))
     parts = parts_of(tangents, "hvp", "H v", shape, shape)
     if asymmetry > _ASYMMETRIC * session.rtol:
         parts["reason"], parts["verdict"] = _not_symmetric(parts["verdict"], parts["reason"], asymmetry)
     return HvpCheck(
         **parts,
-        causes=session.causes(tangents, "hvp"),
+        causes=session.causes(product, tangents),
         smallest_error=smallest_error_seen(tangents, session.rtol),
         asymmetry=asymmetry,
         **session.facts(),

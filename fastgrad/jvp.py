@@ -23,7 +23,7 @@ def check_jvp(
     directions: int = 3,
     out_shape: tuple[int, ...] | int | None = None,
     rtol: float | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: int | np.random.Generator | None = 0,
     threads: int | None = None,
 ) -> JvpCheck:
     """Is this tangent code right? jvp(x, v) = J(x) v against differences of F along random directions v.
@@ -43,13 +43,15 @@ def check_jvp(
     args : tuple, optional
         Extra arguments of F and jvp.
     directions : int, optional
-        Random directions, each of which moves every component in proportion to its size.
+        Random directions. They move each component in proportion to its size, but at least to the median size. If that
+        is more than 10 times its own size for some component, half as many more without that floor follow (zeros
+        move by the median), and, if x has zeros, half as many that hold them still.
     out_shape : tuple of int, optional
         The shape of what F fills, if it fills an argument.
     rtol : float, optional
         Relative difference of an output that counts as equal; default 1e-5 (1e-3 for a float32 x).
-    rng : int or numpy.random.Generator, optional
-        Seed of the directions.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the directions. Default 0: the same directions at every call. None draws anew.
     threads : int, optional
         Default all that Numba would use. No result depends on it.
 
@@ -89,10 +91,10 @@ def check_jvp(
     count = number_of_draws(directions, "directions", 1)
     shapes = session.given.shape, session.trial.shape
     product = product_of(jvp, "jvp", session.given, args, *shapes)
-    tangents = [session.tangent(product, k) for k in range(count)]
+    tangents = session.tangents(product, count)
     return JvpCheck(
         **parts_of(tangents, "jvp", "F", *shapes),
-        causes=session.causes(tangents, "jvp"),
+        causes=session.causes(product, tangents),
         smallest_error=smallest_error_seen(tangents, session.rtol),
         **session.facts(),
     )

@@ -17,7 +17,7 @@ from fastgrad._large.line_report import LineIntegralCheck
 from fastgrad._layout import make_layout
 from fastgrad._nested import Nested
 from fastgrad._objective import prepare, try_objective
-from fastgrad._options import constants_of, described, number_of_draws, positive_number, seed_of, switch, whole_number
+from fastgrad._options import constants_of, described, number_of_draws, positive_number, seed_of, switch
 
 
 def check_line_integral(
@@ -27,14 +27,14 @@ def check_line_integral(
     *,
     args: tuple[Any, ...] = (),
     segments: int = 4,
-    rng: int | np.random.Generator = 0,
+    rng: int | np.random.Generator | None = 0,
     blocks: Mapping[str, tuple[int, ...] | int] | None = None,
     rtol: float = 1e-10,
     scale: ArrayLike | None = None,
     localise: bool = True,
     constants: Mapping[str, float] | None = None,
     time_limit: float | None = None,
-    threads: int = 1,
+    threads: int | None = 1,
 ) -> LineIntegralCheck:
     """Is this gradient right? f(b) - f(a) against the quadrature of the gradient along segments through x.
 
@@ -44,7 +44,7 @@ def check_line_integral(
     Parameters
     ----------
     f : function compiled with numba.njit
-        Objective ``f(x, *args) -> float``.
+        Objective ``f(x, *args) -> float``, or the value of `c_objective` or `python_objective`.
     x : array_like of float32, float64 or integers, any shape
         Middle of the segments. Or named arrays, as for `check_gradient`.
     gradient : callable
@@ -53,8 +53,8 @@ def check_line_integral(
         Extra arguments of f and of the gradient.
     segments : int, optional
         Random segments, at least 2.
-    rng : int or numpy.random.Generator, optional
-        Seed of the segments. Default 0.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the segments. Default 0: the same segments at every call. None draws anew.
     blocks : mapping of str to shape, optional
         Names of consecutive pieces of the flat x; on a mismatch each is tried alone.
     rtol : float, optional
@@ -67,10 +67,10 @@ def check_line_integral(
         Numbers of the problem (batch size, weight of a regulariser) that a bug may have misplaced.
     time_limit : float, optional
         Seconds after which no new evaluation of the gradient is begun; the verdict claims no more than was seen.
-    threads : int, optional
-        Segments that are integrated side by side. Default 1, since a gradient function need not be safe to call from
-        several threads; it pays where the gradient releases the interpreter: compiled with ``nogil=True``, or NumPy on
-        large arrays. No result depends on it.
+    threads : int or None, optional
+        Segments that are integrated side by side; None for all threads that Numba would use. Default 1, since a
+        gradient function need not be safe to call from several threads; it pays where the gradient releases the
+        interpreter: compiled with ``nogil=True``, or NumPy on large arrays. No result depends on it.
 
     Returns
     -------
@@ -81,12 +81,15 @@ def check_line_integral(
     ------
     TypeError, ValueError
         If an argument cannot be used.
+    Exception
+        Whatever f raises at x.
     KeyboardInterrupt
         On Ctrl-C, with what was found so far as the attribute ``result``.
 
     Notes
     -----
-    Each segment costs 2 evaluations of f and 15 of the gradient (Gauss-Kronrod); its length is the longest from
+    Each segment costs 2 evaluations of f and 15 of the gradient (Gauss-Kronrod), and x and the noise of f cost 18 of f:
+    26 and 60 for 4 segments that agree. The length of a segment is the longest from
     1/16 of the scale downwards for which the quadrature converges to the noise of f. The gradient at x is looked at
     first: a component that is not finite is wrong.
 
@@ -114,13 +117,12 @@ def check_line_integral(
         )
     count, tolerance = number_of_draws(segments, "segments", LEAST_SEGMENTS), positive_number(rtol, "rtol")
     deadline = math.inf if time_limit is None else started + positive_number(time_limit, "time_limit")
-    lanes = whole_number(threads, "threads", 1)
     point = point_array(x)
     layout, is_wanted = make_layout(point.shape, blocks, point.structure), switch(localise, "localise")
     objective = prepare(f, point, args)
     trial = try_objective(objective, point)
-    line = Line(objective, point, gradient, args, trial.value, deadline=deadline)
-    check = LineCourse(line, point, layout, seed_of(rng), tolerance, scale, constants_of(constants), lanes)
+    line = Line(objective, point, gradient, args, trial.value, deadline=deadline, threads=threads)
+    check = LineCourse(line, point, layout, seed_of(rng), tolerance, scale, constants_of(constants))
     try:
         if math.isfinite(trial.value):
             with np.errstate(all="ignore"):

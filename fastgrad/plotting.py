@@ -1,4 +1,4 @@
-"""Pictures of results, with matplotlib (``pip install "fastgrad[plot]"``).
+"""Pictures of results, with matplotlib (``pip install matplotlib``).
 
 Each function draws into the axes given, or into a new figure of 600 x 420 pixels, and returns the axes. Colours are
 those of Okabe and Ito; what differs in colour differs in shape too.

@@ -17,6 +17,9 @@ from fastgrad._options import positive_number
 # central difference balance on coordinates of size 1; 1e-7 would vanish against any |x| > 2.
 DEFAULT_EPSILON = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 4.9e-3}
 
+# For many coordinates at once, relative to the size of each: as large as the customary step at the median of numbers
+# spread from 0 to 1.
+_SCALED_EPSILON = {np.dtype(np.float64): 2e-7, np.dtype(np.float32): 4.9e-3}
 
 _LARGEST_COMPLEX_STEP = 1e-10
 
@@ -146,6 +149,24 @@ def resolve_steps(epsilon: float | ArrayLike | StepRule | None, point: Point) ->
     if not _moves(point.flat, steps).all():
         _refuse(point, steps)
     return steps
+
+
+def resolve_scaled_steps(epsilon: float | ArrayLike | StepRule | None, point: Point) -> NDArray[np.float64]:
+    """The same, but for a default that is relative: to each |x_j|, or to their median where that is larger.
+
+    For differences in which many coordinates move at once: a step that is large next to x bends F, and a bend hides
+    what other coordinates do.
+    """
+    if epsilon is not None:
+        return resolve_steps(epsilon, point)
+    size, smallest = sizes_within(point), float(np.finfo(point.dtype).tiny)
+    return resolve_steps(np.maximum(_SCALED_EPSILON[point.dtype] * size, smallest).reshape(point.shape), point)
+
+
+def sizes_within(point: Point) -> NDArray[np.float64]:
+    """|x_j|, flat, or the median of those that are not zero where that is larger; 1 if all are zero."""
+    size = np.abs(point.flat.astype(np.float64))
+    return np.maximum(size, np.median(size[size > 0.0]) if size.any() else 1.0)
 
 
 def _surely_moves_all(point: Point, step: float) -> bool:

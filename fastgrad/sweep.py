@@ -13,7 +13,7 @@ from fastgrad._assess import Assessor
 from fastgrad._budget import BudgetSpent
 from fastgrad._first import all_differences, replay_failure
 from fastgrad._inputs import Array, Point, analytical_gradient, point_array
-from fastgrad._judge.verdict import ROUNDING
+from fastgrad._judge.setting import ROUNDING
 from fastgrad._nested import Nested
 from fastgrad._objective import Trial, prepare, try_objective
 from fastgrad._report import GradientCheck

@@ -12,7 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from fastgrad._along.claim import Claim
 from fastgrad._along.directions import (
     AlongDirection,
+    Draw,
+    Scale,
     given_direction,
+    instead_of,
+    is_spread,
+    plan_draws,
     random_direction,
     reach_of,
     unit_of,
@@ -50,7 +55,7 @@ def taylor_test(
     hvp: Callable[..., ArrayLike] | None = None,
     steps: ArrayLike | None = None,
     rtol: float | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: int | np.random.Generator | None = 0,
     threads: int | None = None,
 ) -> TaylorTest:
     """Is this gradient right? How fast f(x + h v) - f(x) - h g.v falls with h: with h^2 if so, with h if not.
@@ -71,9 +76,11 @@ def taylor_test(
     args : tuple, optional
         Extra arguments of f, and of the gradient and the Hessian if they are functions.
     direction : array_like shaped like x, optional
-        The direction v, of any length. Default: random ones that move each component in proportion to its size.
+        The direction v, of any length. Default: random ones.
     directions : int, optional
-        How many of these.
+        How many of these. They move each component in proportion to its size, but at least to the median size. If that
+        is more than 10 times its own size for some component, half as many more without that floor follow (zeros
+        move by the median), and, if x has zeros, half as many that hold them still.
     hessian : array_like or sparse matrix of shape (n, n), or callable, optional
         The Hessian H for x of n entries (flattened), or a function ``(x, *args)`` that returns it. The remainder of
         second order then has to fall with h^3.
@@ -85,8 +92,8 @@ def taylor_test(
     rtol : float, optional
         Error of g.v that does not matter, relative to |g.v| or, where its terms cancel, to ||g v|| = sqrt(sum (g_i
         v_i)^2); default 1e-5 (1e-3 for a float32 x). Likewise for v.Hv.
-    rng : int or numpy.random.Generator, optional
-        Seed of the directions; the same directions at every call if it is a number.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the directions. Default 0: the same directions at every call. None draws anew.
     threads : int, optional
         Default all that Numba would use. No result depends on it.
 
@@ -108,8 +115,9 @@ def taylor_test(
     the gradient: one direction, and one point per thread.
 
     A direction shows the error of the gradient along itself: ``smallest_error`` says what several random ones would
-    have shown. For which components are wrong see `check_gradient` and `check_directional`. The slope is judged like
-    a component there, by extrapolated central differences of fourth order; the table is one-sided, as is the custom.
+    have shown, with components weighed as the directions move them. For which components are wrong see
+    `check_gradient` and `check_directional`. The slope is judged like a component there, by extrapolated central
+    differences of fourth order; the table is one-sided, as is the custom.
 
     Examples
     --------
@@ -139,8 +147,8 @@ def taylor_test(
     if broken.size and math.isfinite(trial.value):
         test.reject(f"the analytical gradient is {claimed[broken[0]]} at {given.name(int(broken[0]))}")
     elif math.isfinite(trial.value):
-        for k in range(count) if chosen is None else ():
-            test.draw(seed, k)
+        for draw in plan_draws(point, count) if chosen is None else ():
+            test.draw(seed, draw)
         if chosen is not None:
             test.add(chosen)
     evaluator.require_intact()
@@ -166,6 +174,7 @@ class _Test:
         self._steps = steps
         self._rtol = rtol
         self._lines: list[TaylorLine] = []
+        self._scales: list[Scale] = []
         self._ruling = (
             Verdict.INCONCLUSIVE,
             f"f(x) is {trial.value}: there is nothing to expand; check at another x",
@@ -179,14 +188,17 @@ class _Test:
         """A gradient that is wrong by itself."""
         self._ruling = Verdict.MISMATCH, reason
 
-    def draw(self, seed: int, k: int) -> None:
+    def draw(self, seed: int, draw: Draw) -> None:
         """Measure a random direction; one that moves no component beyond its own size if nothing else will do."""
-        line = self._measure(random_direction(self._point, seed, _PURPOSE, k))
-        if line.slope.verdict is Verdict.INCONCLUSIVE and line.slope.sides is None:
-            other = self._measure(random_direction(self._point, seed, _PURPOSE, k, floor=False))
+        key, scale = (seed, _PURPOSE, draw.number), draw.scale
+        line = self._measure(random_direction(self._point, *key, scale=scale))
+        narrower = instead_of(scale, self._point)
+        if line.slope.verdict is Verdict.INCONCLUSIVE and line.slope.sides is None and narrower is not None:
+            other = self._measure(random_direction(self._point, *key, scale=narrower))
             if other.slope.outweighs(line.slope):
-                line = other
+                line, scale = other, narrower if is_spread(self._point) else scale
         self._lines.append(line)
+        self._scales.append(scale)
 
     def add(self, v: Floats) -> None:
         """Measure the direction given."""
@@ -208,7 +220,8 @@ class _Test:
         curvature = None
         if bent is not None:
             levels = curvature_levels(rows.step, model.value, rows.above, rows.below, noise)
-            curvature = judge_curvature(bent, levels, model.value, noise)
+            small = self._rtol * claim.size / unit if rows.change.any() else math.inf
+            curvature = judge_curvature(bent, levels, model.value, noise, small=small)
         second = None if bent is None else rows.second_order
         return TaylorLine(v.reshape(self._point.shape), rows, rows.first_order, second, slope, curvature)
 
@@ -223,7 +236,7 @@ class _Test:
             verdict=self._ruling[0],
             reason=self._ruling[1],
             lines=lines,
-            smallest_error=smallest_error_seen(lines, self._rtol) if is_random else math.nan,
+            smallest_error=smallest_error_seen(lines, self._scales, self._rtol) if is_random else math.nan,
             rtol=self._rtol,
             noise=max((line.slope.noise for line in lines), default=math.nan),
             evaluations=self._evaluator.evaluations + _TRIALS,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastgrad._along.directions import plan_draws
 from fastgrad._calls import Named
 from fastgrad._options import number_of_draws, switch
 from fastgrad._products.inputs import product_of
@@ -25,7 +26,7 @@ def check_vjp(
     out_shape: tuple[int, ...] | int | None = None,
     localise: bool = True,
     rtol: float | None = None,
-    rng: int | np.random.Generator = 0,
+    rng: int | np.random.Generator | None = 0,
     threads: int | None = None,
 ) -> VjpCheck:
     """Is this adjoint code right? The dot-product test <w, J v> = <J^T w, v> for random v and w.
@@ -49,15 +50,16 @@ def check_vjp(
     args : tuple, optional
         Extra arguments of F, vjp and jvp.
     pairs : int, optional
-        Random pairs (v, w). Each output weighs in w by how much it changes along v.
+        Random pairs (v, w). v moves components as the directions of `check_jvp` do; where sizes of x spread, as many
+        again are drawn of each further kind. Each output weighs in w by how much it changes along v.
     out_shape : tuple of int, optional
         The shape of what F fills, if it fills an argument.
     localise : bool, optional
         False stops at the verdict.
     rtol : float, optional
         Error of <J^T w, v> relative to its terms that does not matter; default 1e-5 (1e-3 for a float32 x).
-    rng : int or numpy.random.Generator, optional
-        Seed of the pairs.
+    rng : int, numpy.random.Generator or None, optional
+        Seed of the pairs. Default 0: the same pairs at every call. None draws anew.
     threads : int, optional
         Default all that Numba would use. No result depends on it.
 
@@ -76,7 +78,8 @@ def check_vjp(
     Notes
     -----
     About 35 evaluations of F for each pair, whatever n and m, and as many for the jvp. To find wrong components costs
-    2 n or more, but looks at 64 of them only if n is above 1024. Two random vectors make the test a little blunter
+    2 n or more, but looks at 64 of them only if n is above 1024; a cause is named if a second w shows it too, for as
+    much again. Two random vectors make the test a little blunter
     than that of a jvp: ``smallest_error`` says what would have been seen.
 
     Examples
@@ -99,8 +102,8 @@ def check_vjp(
     adjoint = product_of(vjp, "vjp", session.given, args, outside, inside)
     tangent = None if jvp is None else product_of(jvp, "jvp", session.given, args, inside, outside)
     test = AdjointTest(session, adjoint, tangent)
-    for k in range(count):
-        test.add(k)
+    for draw in plan_draws(session.point, count, more=count):  # of each scale both kinds of w
+        test.add(draw)
     if is_wanted:
         test.locate()
     return test.result()

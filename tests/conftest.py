@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import signal
 import sys
@@ -30,3 +31,16 @@ def folder(request, tmp_path, monkeypatch):
     for name, module in list(sys.modules.items()):
         if str(tmp_path) in repr(module):
             del sys.modules[name]
+
+
+@pytest.fixture
+def without_matplotlib(monkeypatch):
+    """An import of matplotlib fails, as where it is not installed."""
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)

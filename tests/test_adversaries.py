@@ -472,3 +472,64 @@ def test_a_ripple_far_finer_than_x_accuses_nobody(centre, curvature, frequency, 
         gradient[k] = 0.0
         result = fastgrad.check_gradient(bowl_and_ripple, x, gradient, epsilon, args=args)
         assert result.verdict is not MATCH, (seed, result.reason)
+
+
+@nb.njit
+def bowl_and_detail(x, amplitude, frequency):
+    return np.sum(x * x) + amplitude * np.sum(np.sin(frequency * x))
+
+
+@pytest.mark.parametrize("slope", [1.0, 1e-2])
+@pytest.mark.parametrize("frequency", [1e3, 1e4, 1e5])
+@pytest.mark.parametrize("n", [1, 20])
+@BOTH
+def test_a_fine_term_that_was_forgotten_does_not_average_out(n, frequency, slope, epsilon):
+    """Close by its slope is plain to see; from afar, where the rest of f is judged best, there is nothing of it."""
+    for seed in SEEDS:
+        x = np.random.default_rng(seed).uniform(0.5, 3.0, n)
+        result = fastgrad.check_gradient(bowl_and_detail, x, 2.0 * x, epsilon, args=(slope / frequency, frequency))
+        assert result.verdict is not MATCH, (seed, result.reason)
+        right = 2.0 * x + slope * np.cos(frequency * x)
+        result = fastgrad.check_gradient(bowl_and_detail, x, right, epsilon, args=(slope / frequency, frequency))
+        assert result.verdict is not MISMATCH, (seed, result.reason)
+
+
+@BOTH
+def test_a_term_so_fine_that_it_passes_for_noise_is_looked_at_from_close_by(epsilon):
+    for seed in range(6):
+        x = np.random.default_rng(seed).uniform(0.5, 3.0, 1)
+        result = fastgrad.check_gradient(bowl_and_detail, x, 2.0 * x, epsilon, args=(1e-6, 1e6))
+        assert result.verdict is not MATCH, (seed, result.reason)
+
+
+@nb.njit
+def two_sines(x):
+    return 1.2 * math.sin(x[0]) + 1.4 * math.sin(x[1])
+
+
+@pytest.mark.parametrize("far", [30.0, 100.0, 300.0, 1000.0])
+@pytest.mark.parametrize("near", [2.6e-5, 1e-2, 1.0])
+@BOTH
+def test_a_derivative_that_was_forgotten_is_wrong_although_it_averages_out_from_afar(far, near, epsilon):
+    x = np.array([far, near])
+    right = np.array([1.2 * math.cos(far), 1.4 * math.cos(near)])
+    assert fastgrad.check_gradient(two_sines, x, right, epsilon).verdict is MATCH
+    assert fastgrad.check_gradient(two_sines, x, right * [0.0, 1.0], epsilon).verdict is MISMATCH
+
+
+@nb.njit
+def bowl_and_jump(x, edge):
+    return np.sum(x * x) + (1.0 if x[0] > edge else 0.0)
+
+
+@pytest.mark.parametrize("distance", [1e-9, 1e-7, 1e-6, 1e-5])
+@pytest.mark.parametrize("factor", [2.0, 0.0, -1.0])
+@BOTH
+def test_a_jump_along_one_coordinate_hides_no_error_in_another(distance, factor, epsilon):
+    x = np.random.default_rng(0).normal(size=20)
+    edge = x[0] + distance
+    assert fastgrad.check_gradient(bowl_and_jump, x, 2.0 * x, epsilon, args=(edge,)).verdict is not MISMATCH
+    wrong = 2.0 * x
+    wrong[5] *= factor
+    result = fastgrad.check_gradient(bowl_and_jump, x, wrong, epsilon, args=(edge,))
+    assert [i for i, verdict in enumerate(result.verdicts) if verdict is MISMATCH] == [5]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -231,6 +233,99 @@ def test_unusable_points_and_gradients_are_refused():
         GradientChecker(rosenbrock, x, 1e-7, args=ARGS)(np.full(3, 1e12), x)
     x = start(3)
     assert checker(x, rosenbrock_gradient(x, *ARGS)).relative_error < 1e-6  # none of it left a trace
+
+
+def test_masked_entries_are_refused_and_plain_subclasses_are_arrays():
+    checker, x = GradientChecker(rosenbrock, np.ones(3), args=ARGS), start(3)
+    right = rosenbrock_gradient(x, *ARGS)
+    masked = np.ma.masked_array(x, [0, 1, 0])
+    with pytest.raises(TypeError, match="x has masked entries"):
+        checker(masked, right)
+    with pytest.raises(TypeError, match="gradient has masked entries"):
+        checker(x, np.ma.masked_array(right, [0, 1, 0]))
+    assert checker(np.ma.masked_array(x), right).relative_error < 1e-6
+
+
+def test_whole_numbers_that_float32_holds_are_taken():
+    checker = GradientChecker(rosenbrock, np.ones(3, np.float32), args=ARGS)
+    expected = checker.gradient(np.array([1.0, 2.0, 3.0], np.float32))
+    np.testing.assert_array_equal(checker.gradient([1, 2, 3]), expected)
+    with pytest.raises(TypeError, match="x is int64, but the checker is for float32"):
+        checker.gradient([1, 2, (1 << 24) + 1])
+
+
+# --- bounds ----------------------------------------------------------------------------------------------------
+
+
+@nb.njit
+def only_in_the_box(x):
+    total = 0.0
+    for i in range(x.size):
+        if not 0.0 <= x[i] <= 2.0:
+            raise ValueError("outside")
+        total += (x[i] - (i - 1.5)) ** 2 + x[i] ** 1.5
+    return total
+
+
+def gradient_in_the_box(x):
+    return 2.0 * (x - (np.arange(x.size) - 1.5)) + 1.5 * np.sqrt(x)
+
+
+BOX = (0.0, [2.0, np.inf, 2.0, 2.0])
+
+
+def test_with_bounds_f_is_never_called_outside():
+    checker = GradientChecker(only_in_the_box, np.ones(4), bounds=BOX)
+    unbounded = GradientChecker(only_in_the_box, np.ones(4))
+    inside = np.array([0.5, 1.0, 1.5, 0.25])
+    np.testing.assert_array_equal(checker.gradient(inside), unbounded.gradient(inside))
+    for x in (np.array([0.0, 1.0, 2.0, 0.0]), np.array([1e-9, 1.0, 2.0 - 1e-9, 1.0])):
+        with pytest.raises(ValueError, match="outside"):
+            unbounded.gradient(x)
+        expected = numerical_gradient(only_in_the_box, x, bounds=BOX)
+        np.testing.assert_array_equal(checker.gradient(x), expected)
+        assert checker(x, gradient_in_the_box(x)).relative_error < 1e-3  # x^1.5 has no second derivative at 0
+        assert checker(x, -gradient_in_the_box(x)).relative_error > 0.999
+        np.testing.assert_array_equal(checker.gradient(inside), unbounded.gradient(inside))
+    assert checker.check(np.array([1.0, 1.0, 2.0, 1.0]), gradient_in_the_box).passed
+
+
+def test_a_point_outside_the_bounds_is_named():
+    with pytest.raises(ValueError, match=r"x\[2\] = 3\.0 lies outside its bounds"):
+        GradientChecker(only_in_the_box, np.array([1.0, 1.0, 3.0, 1.0]), bounds=BOX)
+    with pytest.raises(ValueError, match=r"x\[0\] = -1\.0 lies outside its bounds"):
+        GradientChecker(only_in_the_box, np.ones(4), bounds=BOX)(np.array([-1.0, 1.0, 1.0, 1.0]), np.ones(4))
+
+
+def test_a_bounded_run_of_scipy_can_be_watched_and_served():
+    minimize = pytest.importorskip("scipy.optimize").minimize
+    checker, checks = GradientChecker(only_in_the_box, np.ones(4), bounds=(0.0, 2.0)), []
+    options = {"bounds": [(0.0, 2.0)] * 4, "method": "L-BFGS-B"}
+    callback = checker.callback(gradient_in_the_box, every=1, then=checks.append, rtol=1e-4)
+    plain = minimize(only_in_the_box, np.ones(4), jac=gradient_in_the_box, callback=callback, **options)
+    assert checks and not any(check.verdict is Verdict.MISMATCH for check in checks)
+    assert {check.rtol for check in checks} == {1e-4}
+    served = minimize(only_in_the_box, np.ones(4), jac=checker.gradient, **options)
+    np.testing.assert_allclose(served.x, plain.x, atol=1e-4)
+
+
+def test_jac_takes_the_args_of_the_optimiser_if_they_are_its_own():
+    weights, x = np.array([100.0]), start(3)
+    weighted = nb.njit(lambda x, weights: rosenbrock(x, weights[0]))
+    checker = GradientChecker(weighted, np.ones(3), args=(weights,))
+    np.testing.assert_array_equal(checker.gradient(x, weights), checker.gradient(x))
+    np.testing.assert_array_equal(checker.gradient(x, np.array([100.0])), checker.gradient(x))
+    for others in ((np.array([99.0]),), (weights, 1.0)):
+        with pytest.raises(ValueError, match="args differ from those of the checker"):
+            checker.gradient(x, *others)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda checker: pickle.loads(pickle.dumps(checker))])
+def test_a_copy_of_a_checker_is_a_checker(copied):
+    checker = GradientChecker(rosenbrock, np.ones(3), 1e-5, args=ARGS, bounds=(None, 5.0), threads=1)
+    again = copied(checker)
+    for x in (start(3), np.full(3, 5.0)):
+        np.testing.assert_array_equal(again.gradient(x), checker.gradient(x))
 
 
 def test_unusable_objectives_are_refused():

@@ -162,6 +162,48 @@ def test_an_interrupted_check_reports_what_it_found(folder, monkeypatch, capsys)
     assert captured.err.splitlines()[-1] == "fastgrad: interrupted"
 
 
+def only_object(capsys):
+    """The one JSON object that a run leaves, which has to be all of its standard output."""
+    (line,) = capsys.readouterr().out.splitlines()
+    return json.loads(line, parse_constant=pytest.fail)
+
+
+def test_json_is_one_object_after_an_interrupt_too(folder, asked, monkeypatch, capsys):
+    request = ["check", "model.py:f", "model.py:gradient", "--at", "1", "--json"]
+    found = fastgrad.check_gradient("f", 1.0, 2.0)
+
+    def interrupted(with_result):
+        interruption = KeyboardInterrupt()
+        if with_result:
+            interruption.result = found
+        raise interruption
+
+    monkeypatch.setattr(fastgrad, "check_gradient", lambda *_, **__: interrupted(True))
+    asked.data = {"verdict": "inconclusive"}
+    assert main(request) == 130
+    report = only_object(capsys)
+    assert (report["schema"], report["verdict"]) == ("fastgrad.check/1", "inconclusive")
+    monkeypatch.setattr(fastgrad, "check_gradient", lambda *_, **__: interrupted(False))
+    assert main(request) == 130
+    report = only_object(capsys)
+    assert report == {"schema": "fastgrad.error/1", "version": fastgrad.__version__, "error": "interrupted"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["check", "model.py:f", "nothing.npy", "--at", "1", "--json"], "gradient: there is no file 'nothing.npy'"),
+        (["check", "--json"], "arguments are required"),
+        (["check", "model.py:f", "model.py:raising", "--at", "1", "--json"], "RuntimeError: no licence"),
+    ],
+)
+def test_json_is_one_object_after_an_error_too(folder, capsys, arguments, expected):
+    assert main(arguments) == 2
+    report = only_object(capsys)
+    assert report["schema"] == "fastgrad.error/1"
+    assert expected in report["error"]
+
+
 def test_version_and_help_exit_with_0(capsys):
     for argument, expected in (
         ("--version", f"fastgrad {fastgrad.__version__}\n"),
@@ -332,6 +374,14 @@ UNUSABLE = {
         "--args: one.npy holds one bare array",
     ),
     "objects in args": (["check", F, G, "--at", "1", "--args", "objects.npz"], "no Python objects"),
+    "neither a name nor a file of arrays": (
+        ["check", F, "6,8", "--at", "1"],
+        "is '6,8'; need FILE.py:NAME or package.module:NAME, such as model.py:gradient, or a .npy or .npz file.",
+    ),
+    "too few args": (
+        ["check", "model.py:weighted", G, "--at", "1"],
+        "need the two to fit: pass the rest of its arguments with --args FILE.npz.",
+    ),
     "too many args": (
         ["check", F, G, "--at", "1", "--args", "two.npz"],
         "called with x and 2 extra arguments",

@@ -43,6 +43,10 @@ def hessian(x):
 def wrong_hessian(x):
     return np.diag(np.exp(x))
 
+def sparse_hessian(x):
+    from scipy.sparse import csr_array
+    return csr_array(hessian(x))
+
 @numba.njit
 def raises(x):
     raise ValueError("evaluated")
@@ -141,6 +145,30 @@ def test_named_arrays_come_from_npz_files(folder, capsys):
     assert "analytical_grad lacks offset; need the names of x: rates, offset." in error_line(capsys)
 
 
+@pytest.mark.parametrize(("wrong", "code"), [(False, 0), (True, 1)])
+def test_a_sparse_jacobian_is_read_from_a_file_and_drawn(folder, capsys, wrong, code):
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    full = np.diag(np.exp([0.5, 0.25, 1.0]))
+    full[0, 1] = full[1, 0] = 1.0 if not wrong else -1.0
+    scipy_sparse.save_npz("J.npz", scipy_sparse.csr_array(full))
+    drawing = ("--plot", "picture.png", "--html", "page.html") if find_spec("matplotlib") else ()
+    assert main(["jacobian", "model.py:gradient", "J.npz", *AT, *drawing]) == code
+    said = capsys.readouterr().out
+    assert ("MISMATCH: " if wrong else "MATCH: ") in said and "groups of columns" in said
+    if drawing:
+        assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in Path("page.html").read_text()
+    assert main(["jacobian", "model.py:gradient", "model.py:sparse_hessian", *AT, *drawing[:2]]) == 0
+    assert "groups of columns" in capsys.readouterr().out
+
+
+def test_a_torn_file_of_a_sparse_jacobian_is_refused_in_a_line(folder, capsys):
+    pytest.importorskip("scipy.sparse")
+    np.savez("J.npz", format=b"csr", shape=(3, 3), data=np.ones(2))
+    assert main(["jacobian", "model.py:gradient", "J.npz", *AT]) == 2
+    assert "jacobian: J.npz cannot be read" in error_line(capsys)
+
+
 def test_named_arrays_are_converted_one_by_one(folder, monkeypatch):
     seen = {}
 
@@ -167,8 +195,13 @@ def test_options_reach_their_check(folder, capsys):
     capsys.readouterr()
     assert main([*target("taylor"), "--directions", "2", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["lines"]) == 2
-    assert main([*target("line-integral"), "--segments", "3", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["segments"]) == 3
+    assert main([*target("line-integral"), "--segments", "3", "--rtol", "1e-9", "--threads", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (len(document["segments"]), document["rtol"], document["threads"]) == (3, 1e-9, 1)
+    assert main([*target("line-integral"), "--threads", "0"]) == 2
+    assert "threads is 0; need 1 to" in error_line(capsys)
+    assert main([*target("directional"), "--rtol", "1e-3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rtol"] == 1e-3
     assert main([*target("hessian"), "--epsilon", "1e-5", "--rtol", "1e-3", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["rtol"], document["step"]) == (1e-3, [1e-5] * 3)

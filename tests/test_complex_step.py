@@ -282,6 +282,32 @@ def test_an_f_that_is_complex_at_a_real_x_is_refused():
         numerical_gradient(f, X, ComplexStep())
 
 
+@nb.njit
+def flattened_f(x, u):
+    """In the components with the largest x a norm, which has no derivative along the imaginary axis."""
+    y = x / u
+    total = 0.0 * y[0]
+    for i in range(x.size):
+        total += y[i] * y[i] if i < 6 else np.abs(y[i]) * np.abs(y[i])
+    return total
+
+
+def test_components_are_confirmed_in_their_own_units():
+    u = 10.0 ** np.arange(-8, 9, 2)
+    with pytest.raises(ValueError, match="the complex step is wrong for this f"):
+        numerical_gradient(flattened_f, 1.3 * u, ComplexStep(), args=(u,))
+
+
+@pytest.mark.parametrize("form", [nb.njit, python_objective], ids=["compiled", "python"])
+def test_an_f_of_complex_type_is_told_to_follow_x(form):
+    """Its real part would be no advice: the derivative is in the imaginary one."""
+    f = form(lambda x: np.sum(x * x) * (1.0 + 0.0j))
+    with pytest.raises(TypeError) as caught:
+        numerical_gradient(f, X, ComplexStep())
+    assert "for a real x too; need a float there" in str(caught.value) and "np.zeros_like(x)" in str(caught.value)
+    assert "return its real part" not in str(caught.value)
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="bounds are given with a ComplexStep"):
         numerical_gradient(smooth_f, X, ComplexStep(), args=(1.0,), bounds=(-5.0, 5.0))

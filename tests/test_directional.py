@@ -16,14 +16,20 @@ from naive import norm
 
 from fastgrad import Verdict
 from fastgrad._budget import Budget
+from fastgrad._causes.places import Block
 from fastgrad._compiled import direction_kernels as kernels
 from fastgrad._inputs import analytical_gradient, point_array
 from fastgrad._judge.grid import scramble
 from fastgrad._large import probes as probes
-from fastgrad._large.directions import measure
+from fastgrad._large.detect import Detector, Family, Finding
+from fastgrad._large.directions import STENCIL, measure
 from fastgrad._large.intervals import chi_square_quantile, proportion_bounds
+from fastgrad._large.investigate import Culprits
 from fastgrad._large.ladder import pick_step, table_noise
+from fastgrad._large.locate import BlockFindings
 from fastgrad._large.probes import Prober, Scaling, chunk_borders, key_of
+from fastgrad._large.ruling import rule_on_culprits
+from fastgrad._large.samples import Kind, Sample
 from fastgrad._objective import prepare
 from fastgrad.cli import main
 from fastgrad.directional import check_directional
@@ -257,6 +263,71 @@ def test_bounds_of_a_proportion(hits, trials, expected):
     assert proportion_bounds(hits, trials) == pytest.approx(expected, abs=1e-6)
 
 
+# ---------------------------------------------------------------------------------------- confirmation and verdict
+
+
+class Imagined:
+    """A prober of differences thought up: by how much each scaling's differ from the gradient at a step."""
+
+    point = point_array(np.ones(2))
+
+    def __init__(self, value, mismatches):
+        self.value, self.mismatches = value, mismatches
+
+    def pairs(self, scaling, key, step):
+        odd = self.mismatches[scaling](step) * step
+        return probes.Pairs(step, self.value + odd, self.value - odd, np.zeros(step.size), np.ones(step.size))
+
+
+def found_in(value, noise, step, mismatches):
+    """What a detector finds in families of four directions with one mismatch each, a function of the step."""
+    prober = Imagined(value, mismatches)
+    detector = Detector(prober, value, seed=0, precision=2.2e-16, noise=noise)
+    for number, scaling in enumerate(mismatches):
+        family = Family(scaling, step, noise, number=number)
+        for key in range(4):
+            pairs = prober.pairs(scaling, [key] * 3, STENCIL * step)
+            around = pairs.above, pairs.below, pairs.product, pairs.square
+            family.directions.append(measure(key, step, value, around, noise, 2.2e-16))
+        detector.families.append(family)
+    return detector.decide()
+
+
+def test_a_mismatch_must_be_the_same_at_a_smaller_step():
+    value, noise, step = 2.0**50, 1.0, 32.0
+    for closer, finding in ((1.0, Finding.DIFFERS), (5.0, Finding.UNCLEAR), (-5.0, Finding.UNCLEAR)):
+        mismatch = {"plain": lambda t, closer=closer: np.where(t < step, closer, 1.0)}
+        assert found_in(value, noise, step, mismatch) is finding
+
+
+def test_a_mismatch_that_wider_steps_would_have_shown_is_a_kink():
+    """Scales of the second family are at most those of the first: what it sees alone, and so large, f has close by."""
+    value, noise, step = 2.0**50, 1.0, 32.0
+
+    def constant(size):
+        return lambda t: np.full(t.shape, size)
+
+    assert found_in(value, noise, step, {"plain": constant(0.0), "relative": constant(1.0)}) is Finding.DIFFERS
+    assert found_in(value, noise, step, {"plain": constant(0.0), "relative": constant(50.0)}) is Finding.KINKED
+    assert found_in(value, noise, step, {"plain": constant(50.0), "relative": constant(50.0)}) is Finding.DIFFERS
+
+
+def test_small_differences_pass_only_where_components_were_seen_to_be_small():
+    family = Family(None, 1e-3, 0.0, number=0, confirmed={0, 1})
+    around = (1e-6 * STENCIL * 1e-3, -1e-6 * STENCIL * 1e-3, np.zeros(3), np.ones(3))
+    family.directions = [measure(key, 1e-3, 0.0, around, 0.0, 0.0) for key in range(8)]
+    assert family.estimate.high < 1e-5
+    sample = Sample(0, Kind.TINY, 1.0, 1e-9, 1.0 + 1e-6, 1e-3)
+    for kind, verdict in ((Kind.TINY, Verdict.MATCH), (Kind.RIGHT, Verdict.INCONCLUSIVE)):
+        found = BlockFindings(Block("", 0, (1,)), 1e-6, samples={0: replace(sample, kind=kind)})
+        assert rule_on_culprits(Culprits([found]), [family], 1e-5, str)[0] is verdict
+    ended = Culprits(cut_short_by="the limit of 100 evaluations")
+    assert rule_on_culprits(ended, [family], 1e-5, str)[0] is Verdict.INCONCLUSIVE
+    assert rule_on_culprits(ended, [family], 1e-7, str)[0] is Verdict.MISMATCH
+    nothing = Culprits([BlockFindings(Block("", 0, (1,)), 1e-6)])
+    assert rule_on_culprits(nothing, [family], 1e-5, str)[0] is Verdict.INCONCLUSIVE
+
+
 # ------------------------------------------------------------------------------------------------ right gradients
 
 
@@ -312,6 +383,16 @@ def test_the_even_parts_of_a_large_smooth_f_are_no_kink():
     assert not closer[0].is_kinked and closer[1].is_kinked
     assert abs(closer[0].intercept) + closer[0].kink_bar < 0.25 * abs(smooth.intercept)
     assert abs(closer[1].intercept) > 0.25 * abs(kink.intercept)
+
+
+def test_noise_that_hides_the_gradient_is_no_agreement():
+    @nb.njit
+    def f(x):
+        return 1e12 + 1e-3 * np.sum(x)
+
+    result = check_directional(f, np.ones(50), np.full(50, 1e-3), threads=1)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.reason.endswith("of the gradient: the noise of f hides it")
 
 
 @nb.njit

@@ -26,6 +26,14 @@ def script(tmp_path, monkeypatch):
     return load("run_examples")
 
 
+def test_no_page_and_no_message_installs_from_where_it_is_not():
+    """The package is installed from a checkout; a library that is missing is named itself."""
+    root = DOCS.parent
+    places = [*DOCS.rglob("*.md"), *root.glob("*.md"), *root.glob("*/README.md"), *root.glob("fastgrad/**/*.py")]
+    found = [path.name for path in places if re.search(r"""["'`]fastgrad\[|pip install fastgrad""", path.read_text())]
+    assert found == []
+
+
 # --- examples ---------------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -183,6 +184,8 @@ UNUSABLE = {
     "shape of out": (np.ones(3), np.empty(2), None, "out is not shaped like x"),
     "epsilon too small": (np.full(2, 1e10), np.empty(2), 1e-7, "epsilon vanishes against an entry of x"),
     "not finite": (np.array([1.0, np.nan]), np.empty(2), None, "or x is not finite"),
+    "integers": (np.arange(2), np.empty(2), None, "x does not hold floats"),
+    "integers for out": (np.ones(2), np.arange(2), None, "out does not hold floats"),
     "infinite": (np.array([1.0, np.inf]), np.empty(2), None, "or x is not finite"),
 }
 
@@ -194,15 +197,43 @@ def test_arguments_that_do_not_fit_are_refused(case):
         (gradient if epsilon is None else make_gradient(rosenbrock, epsilon))(x, out, 1.0)
 
 
-def test_x_itself_is_no_place_for_the_gradient():
-    x = np.ones(3)
-    with pytest.raises(ValueError, match="out is x"):
-        gradient(x, x, 1.0)
+@pytest.mark.parametrize("shift", [0, 1, 4])
+def test_memory_of_x_is_no_place_for_the_gradient(shift):
+    buffer = np.ones(10)
+    for x, out in ((buffer[:5], buffer[shift : shift + 5]), (buffer[shift : shift + 5], buffer[:5])):
+        with pytest.raises(ValueError, match="out shares memory with x; need another array"):
+            gradient(x, out, 1.0)
+
+
+def test_x_and_out_may_lie_side_by_side():
+    buffer, apart = np.tile(start(5), 2), np.empty(5)
+    gradient(start(5), apart, 1.0)
+    gradient(buffer[:5], buffer[5:], 1.0)
+    np.testing.assert_array_equal(buffer[5:], apart)
+
+
+def read_only():
+    x = np.ones(6)
+    x.setflags(write=False)
+    return x
+
+
+@pytest.mark.parametrize("array", [np.ones(12)[::2], read_only(), np.ones((2, 3), order="F"), [1.0, 2.0]])
+def test_arrays_that_compiled_code_cannot_take_are_named(array):
+    other = np.empty(np.shape(array))
+    for name, arguments in (("x", (array, other)), ("out", (other, array))):
+        with pytest.raises(nb.core.errors.TypingError) as caught:
+            make_gradient(plane)(*arguments)
+        text = str(caught.value)
+        assert re.search(rf"{name} is .*need a C-contiguous array that can be written to: {name}\.copy", text), text
 
 
 def test_what_cannot_be_embedded_is_refused():
-    with pytest.raises(TypeError, match=r"decorate it with @numba\.njit"):
-        make_gradient(first_squared)
+    for f, kind in ((first_squared, "a function"), (fastgrad.python_objective(first_squared), "a PythonObjective")):
+        with pytest.raises(TypeError) as caught:
+            make_gradient(f)
+        assert str(caught.value).startswith(f"f is {kind}, which compiled code cannot call; need a function compiled")
+        assert "python_objective" not in str(caught.value)
     with pytest.raises(ValueError, match=r"epsilon is 0\.0; need a positive"):
         make_gradient(rosenbrock, 0.0)
     with pytest.raises(TypeError, match="epsilon is 'tiny'; need a positive number"):

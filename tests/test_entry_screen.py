@@ -1,5 +1,7 @@
 """The compiled first look at all entries accepts what the plain judgement accepts, and nothing else."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -10,12 +12,31 @@ from fastgrad._judge.row_noise import constant_row_noise
 from fastgrad._judge.rows import Entries, make_row_setting
 
 
-def random_differences(entries, seed):
+@dataclass(frozen=True)
+class Kind:
+    """What the numbers of a check are like."""
+
+    rtol: float = 1e-5
+    precision: float = 2.0**-52  # of the given entries
+    value: float = 1.0  # typical size of F
+    moving: float = 0.9  # share of coordinates that are not zero
+    huge: float = 0.0  # share of differences close to overflow
+
+
+KINDS = {
+    "usual": Kind(),
+    "entries in float32": Kind(precision=2.0**-23),
+    "scales too small to divide by": Kind(value=1e-300, moving=0.0),
+    "tolerances that overflow": Kind(rtol=1e10, huge=0.1),
+}
+
+
+def random_differences(entries, kind, seed):
     """Differences of all kinds: that agree, that do not, too noisy ones, curved ones, zeros, failures."""
     rng = np.random.default_rng(seed)
     m, n = entries.shape
-    x = rng.normal(size=n) * 10.0 ** rng.integers(-3, 4, n) * (rng.random(n) < 0.9)
-    value = rng.normal(size=m) * (rng.random(m) < 0.9)
+    x = rng.normal(size=n) * 10.0 ** rng.integers(-3, 4, n) * (rng.random(n) < kind.moving)
+    value = kind.value * rng.normal(size=m) * (rng.random(m) < 0.9)
     given = rng.normal(size=entries.size) * (rng.random(entries.size) < 0.7) * 10.0 ** rng.integers(-9, 3, entries.size)
     step = 10.0 ** rng.uniform(-8.0, -1.0, n)
     groups = n if entries.listed is None else 5
@@ -25,6 +46,7 @@ def random_differences(entries, seed):
     slope = given * (1.0 + rng.choice([0.0, 1e-8, 4e-6, 1e-4], entries.size))
     jump = rng.choice([0.0, 0.0, 1e-6, 3e-4, 2e-3, 1e-2], entries.size) * np.abs(slope)
     jump += 1e-14 * rng.normal(size=entries.size)
+    slope[rng.random(entries.size) < kind.huge] = 1e300
     above[group[column], row] += (slope + jump) * step[column]
     below[group[column], row] -= (slope - jump) * step[column]
     above[0, 0] = np.nan
@@ -35,7 +57,9 @@ def random_differences(entries, seed):
         np.full(n, -1), np.full((2, n), np.nan),
     )  # fmt: skip
     noise = constant_row_noise(10.0 ** rng.uniform(-17.0, -8.0, m))
-    setting = make_row_setting(entries, x, given, value, rtol=1e-5, precision=2.0**-52, noise=noise, grid=np.float64)
+    setting = make_row_setting(
+        entries, x, given, value, rtol=kind.rtol, precision=kind.precision, noise=noise, grid=np.float64
+    )
     return setting, first
 
 
@@ -50,9 +74,10 @@ def listed(m, n, seed):
 
 @pytest.mark.parametrize("lanes", [1, 3])
 @pytest.mark.parametrize("seed", range(6))
-def test_the_compiled_rule_is_that_of_the_judge(seed, lanes):
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_compiled_rule_is_that_of_the_judge(kind, seed, lanes):
     entries = Entries((37, 53)) if seed % 2 else listed(50, 40, seed)
-    setting, first = random_differences(entries, seed)
+    setting, first = random_differences(entries, KINDS[kind], seed)
     weight = np.linspace(0.5, 2.0, entries.shape[0])
     found = screen_all(setting, first, weight, lanes)
     everything = np.arange(entries.size)

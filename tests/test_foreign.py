@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -162,6 +163,44 @@ def low_level_of_capsule(path):
 
 
 SIGNATURE = b"double (double *, int64_t, void *)"  # outlives the capsule, which does not copy it
+
+
+def capsule(path, name):
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+    return new(ctypes.cast(of_ctypes(path), ctypes.c_void_p), name, None)
+
+
+# A capsule does not copy its name.
+DECLARED = {
+    b"double (double *, int64_t, void *)": None,
+    b"double (const double *x, npy_intp n, void *data)": None,
+    b"double (double *, __pyx_t_5numpy_int64_t, void *)": None,
+    b"double (double *, Py_ssize_t, void *)": None,
+    b"double (void *, long long, struct parameters *)": None,
+    b"my_module.energy": None,
+    None: None,
+    b"double (int, double *, void *)": "declared as double f(int32, double *, void *); need double f(const double",
+    b"double (double *, int, void *)": "declared as double f(double *, int32, void *)",
+    b"float (double *, int64_t, void *)": "declared as float f(double *, int64, void *)",
+    b"double (float *, int64_t, void *)": "declared as double f(float *, int64, void *)",
+    b"double (double, void *)": "declared as double f(double, void *)",
+    b"double (double *, int64_t)": "declared as double f(double *, int64)",
+}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_the_declaration_in_the_name_of_a_capsule_counts(path, name):
+    low_level = pytest.importorskip("scipy").LowLevelCallable
+    given = [capsule(path, name)] + ([] if name is None else [low_level(capsule(path, name))])
+    for function in given:
+        if DECLARED[name] is None:
+            f = c_objective(function, data=np.array([WEIGHT]))
+            np.testing.assert_array_equal(numerical_gradient(f, X), expected_gradient())
+        else:
+            with pytest.raises(TypeError, match=re.escape(DECLARED[name])):
+                c_objective(function)
+
 
 POINTERS = {
     function.__name__: function
@@ -342,10 +381,30 @@ def test_the_compiled_form_is_called_from_compiled_code(library):
         twice(X.astype(np.float32))
 
 
-def test_checkpoints_tell_functions_apart_by_name(library, tmp_path):
-    check_gradient(c_objective(library.chain), X, chain_gradient(X, 1.0), checkpoint=tmp_path / "journal")
-    with pytest.raises(ValueError, match="objective"):
-        check_gradient(c_objective(library.other), X, X, checkpoint=tmp_path / "journal")
+@pytest.mark.parametrize("kind", POINTERS)
+def test_checkpoints_tell_functions_and_data_apart(path, kind, tmp_path):
+    def check(function, weight=WEIGHT, **options):
+        f = c_objective(function, data=np.array([weight]))
+        return check_gradient(f, X, chain_gradient(X, WEIGHT), checkpoint=tmp_path / "journal", **options)
+
+    first = check(POINTERS[kind](path))
+    assert check(POINTERS[kind](path)).evaluations == 2 < first.evaluations
+    with pytest.raises(ValueError, match=r"objective \(f\.compiled\.data\) differs"):
+        check(POINTERS[kind](path), 2.0 * WEIGHT)
+    with pytest.raises(ValueError, match=r"objective \(f\.compiled\.function"):
+        check(of_address(path, "other"))
+
+
+def test_checkpoints_tell_functions_of_one_library_apart_by_their_place(path, tmp_path):
+    check_gradient(c_objective(of_address(path, "chain")), X, X, checkpoint=tmp_path / "journal")
+    with pytest.raises(ValueError, match=r"objective \(f\.compiled\.function\.offset\) differs"):
+        check_gradient(c_objective(of_address(path, "other")), X, X, checkpoint=tmp_path / "journal")
+
+
+def of_address(path, name):
+    """A pointer that knows no name."""
+    address = ctypes.cast(getattr(ctypes.CDLL(str(path)), name), ctypes.c_void_p).value
+    return ctypes.CFUNCTYPE(ctypes.c_double, DOUBLES, ctypes.c_int64, ctypes.c_void_p)(address)
 
 
 def declared(library, result, *arguments):

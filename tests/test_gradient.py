@@ -282,6 +282,9 @@ def test_a_stationary_point_is_inconclusive(epsilon):
     assert result.verdict is INCONCLUSIVE
     assert result.reason.startswith("x is a stationary point")
     assert result.relative_error == 0.0
+    assert np.all((result.flags & Flag.STATIONARY) != 0)
+    elsewhere = check(POWERS, np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, 2.0]), 2, epsilon=epsilon)
+    assert not (elsewhere.flags & Flag.STATIONARY).any()
 
 
 @nb.njit

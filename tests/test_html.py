@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numba as nb
 import numpy as np
 import pytest
+from exp_sine import f, gradient, wrong
 
 import fastgrad
 from fastgrad._html import fragment
@@ -16,21 +17,6 @@ from fastgrad._pictures import page_of, pictures_of
 
 EVIL = "<script>alert('x')</script>&"
 X = np.linspace(0.5, 1.5, 30)
-
-
-@nb.njit
-def f(x):
-    return (np.exp(x) * np.sin(x)).sum()
-
-
-def gradient(x):
-    return np.exp(x) * (np.sin(x) + np.cos(x))
-
-
-def wrong(x):
-    g = gradient(x)
-    g[3:9] *= 1.5
-    return g
 
 
 @nb.njit
@@ -99,6 +85,18 @@ def test_a_notebook_shows_verdict_reason_and_report_and_runs_nothing(result):
     assert result.verdict.name in words
     assert " ".join(f"{result.reason}.".split()) in words
     assert str(result) in reader.words
+
+
+def test_a_notebook_shows_a_comparison_and_a_pattern_which_have_no_verdict():
+    comparison = fastgrad.GradientChecker(f, like=X)(X, 1.1 * gradient(X))
+    words = Reader(comparison._repr_html_()).words
+    assert "relative error" in words and f"{comparison.relative_error:.6g}" in words
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    given = scipy_sparse.diags_array(gradient(X[:4])).tocsr()
+    pattern = fastgrad.check_jacobian(f_of_parts, X[:4], given).pattern
+    words = Reader(pattern._repr_html_()).words
+    assert {"entries", "4", "groups", "1", "probes"} <= set(words)
+    assert str(pattern) in words
 
 
 def test_a_page_stands_alone_and_escapes_what_it_is_given(result):

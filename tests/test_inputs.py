@@ -51,7 +51,13 @@ BAD_X = {
     "longdouble": (np.ones(2, np.longdouble), TypeError, rf"x has dtype {np.dtype(np.longdouble)}; need "),
     "text": (["1", "2"], TypeError, "x has dtype <U1; need .*: pass numbers"),
     "dates": (np.array(["2001-01-01"], "M8[D]"), TypeError, r"x has dtype datetime64\[D\]; need "),
-    "ragged": ([[1.0, 2.0], [3.0]], ValueError, "x is not a rectangular array"),
+    "ragged": ([[1.0, 2.0], [3.0]], ValueError, "x is not a rectangular array; need rows of one length"),
+    "arrays of different shapes": (
+        [np.ones(2), np.ones((2, 2))],
+        ValueError,
+        r"^x is a list of arrays of different shapes; need one array, or arrays under names, in x and the gradient "
+        r'alike: {"W": \.\.\., "b": \.\.\.}\.$',
+    ),
     "swapped with f": (sphere, TypeError, "x has dtype object"),
 }
 
@@ -126,6 +132,7 @@ BAD_GRADIENTS = {
     "bool": (np.ones(3, bool), TypeError, "analytical_grad has dtype bool; need "),
     "objects": (np.ones(3, object), TypeError, "analytical_grad has dtype object; need "),
     "ragged": ([[1.0], [1.0, 2.0]], ValueError, "analytical_grad is not a rectangular array"),
+    "arrays": ((np.ones(1), np.ones(2)), ValueError, "analytical_grad is a tuple of arrays of different shapes; need "),
 }
 
 

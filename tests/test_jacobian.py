@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import fastgrad
 from fastgrad import Flag, Verdict, check_gradient, check_jacobian, numerical_jacobian
 
+OPEN, RIGHT, WRONG = Verdict.INCONCLUSIVE, Verdict.MATCH, Verdict.MISMATCH
 PROBLEMS = {problem.name: problem for problem in (build() for build in vector_problems.BUILDERS)}
 
 
@@ -102,8 +103,7 @@ def test_each_row_is_judged_as_the_gradient_of_its_own_function():
     result = check(problem, wrong)
     for i in (0, 3, 7, 19):
         alone = check_gradient(row, problem.x, wrong[i], args=(i, *problem.args))
-        verdicts = np.array([Verdict.INCONCLUSIVE, Verdict.MATCH, Verdict.MISMATCH])[result.verdicts[i]]
-        assert verdicts.tolist() == alone.verdicts.tolist()
+        assert result.verdicts[i].tolist() == alone.verdicts.tolist()
         np.testing.assert_array_less(
             np.abs(result.estimate[i] - alone.estimate), result.uncertainty[i] + alone.uncertainty
         )
@@ -163,7 +163,7 @@ def test_one_wrong_entry_is_found(name):
     place = one_entry(wrong)
     result = check(problem, wrong)
     assert result.verdict is Verdict.MISMATCH
-    assert np.argwhere(result.verdicts == 2).tolist() == [list(place)]
+    assert np.argwhere(result.verdicts == Verdict.MISMATCH).tolist() == [list(place)]
     assert result.worst[0].index == place and result.worst[0].verdict is Verdict.MISMATCH
     assert f"J[{place[0]}, {place[1]}]" in result.reason
 
@@ -177,7 +177,7 @@ def test_planted_bugs_are_found_and_named(name, bug):
     expected = bug(wrong)
     result = check(problem, wrong)
     assert result.verdict is Verdict.MISMATCH
-    assert not (result.verdicts[wrong == right] == 2).any()
+    assert not (result.verdicts[wrong == right] == Verdict.MISMATCH).any()
     # Named in full, or as what it is on the few entries that it touches.
     found = " ".join(sentences(result))
     if bug is sign_of_a_row and np.count_nonzero(right[5]) <= 3:
@@ -216,7 +216,7 @@ def test_any_single_error_is_found_and_no_other_entry_blamed(i, j, relative):
     error = relative * np.abs(wrong[i]).max()
     wrong[i, j] += error
     result = check(problem, wrong)
-    assert np.argwhere(result.verdicts == 2).tolist() == [[i, j]]
+    assert np.argwhere(result.verdicts == Verdict.MISMATCH).tolist() == [[i, j]]
     assert abs(result.estimate[i, j] + error - wrong[i, j]) <= result.uncertainty[i, j]
 
 
@@ -257,7 +257,7 @@ def test_coordinates_and_values_of_all_sizes():
     wrong = right.copy()
     wrong[3, 3] *= 1.001
     result = check_jacobian(scaled_F, x, wrong, args=(scale,))
-    assert np.argwhere(result.verdicts == 2).tolist() == [[3, 3]]
+    assert np.argwhere(result.verdicts == Verdict.MISMATCH).tolist() == [[3, 3]]
 
 
 @pytest.mark.parametrize("unit", [1e-250, 1e250])
@@ -267,7 +267,9 @@ def test_values_near_the_limits_of_floating_point(unit):
     right = unit * np.array([[4.0, 1.0], [3.0 * factor, 2.0 * factor if factor else 1.0]])
     assert check_jacobian(F, [2.0, 3.0], right, args=(unit,)).verdict is Verdict.MATCH
     wrong = right * np.array([[1.0, 1.001], [1.0, 1.0]])
-    assert np.argwhere(check_jacobian(F, [2.0, 3.0], wrong, args=(unit,)).verdicts == 2).tolist() == [[0, 1]]
+    assert np.argwhere(check_jacobian(F, [2.0, 3.0], wrong, args=(unit,)).verdicts == Verdict.MISMATCH).tolist() == [
+        [0, 1]
+    ]
 
 
 @nb.njit
@@ -296,7 +298,7 @@ def test_noise_widens_bars_and_hides_no_large_error():
     wrong = right.copy()
     wrong[4, 4] += 0.1
     result = check_jacobian(noisy_F, x, wrong, args=(1e-7,))
-    assert np.argwhere(result.verdicts == 2).tolist() == [[4, 4]]
+    assert np.argwhere(result.verdicts == Verdict.MISMATCH).tolist() == [[4, 4]]
 
 
 def test_noise_that_is_known_is_not_measured():
@@ -312,7 +314,7 @@ def test_zero_rows_columns_and_constants():
     result = check_jacobian(F, [1.0, 2.0, 3.0], [[2.0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 1.0]])
     assert result.verdict is Verdict.MATCH
     wrong = check_jacobian(F, [1.0, 2.0, 3.0], [[2.0, 0, 0], [0, 0, 1e-3], [0, 0, 0], [0, 0, 1.0]])
-    assert np.argwhere(wrong.verdicts == 2).tolist() == [[1, 2]]
+    assert np.argwhere(wrong.verdicts == Verdict.MISMATCH).tolist() == [[1, 2]]
 
 
 def test_a_kink_is_inconclusive_and_said():
@@ -327,7 +329,7 @@ def test_a_kink_is_inconclusive_and_said():
 def test_values_that_are_nan_at_x_are_not_judged_and_the_others_are():
     F = nb.njit(lambda x: np.array([np.log(x[0] - 2.0), x[1] ** 2]))
     result = check_jacobian(F, [1.0, 2.0], [[1.0, 0.0], [0.0, 4.0]])
-    assert result.verdict is Verdict.INCONCLUSIVE and result.verdicts.tolist() == [[0, 0], [1, 1]]
+    assert result.verdict is Verdict.INCONCLUSIVE and result.verdicts.tolist() == [[OPEN, OPEN], [RIGHT, RIGHT]]
     assert result.reason == "F[0] is nan at x: nothing to differentiate there; check at another x"
     assert (result.flags[0] & Flag.NON_FINITE).all()
     wrong = check_jacobian(F, [1.0, 2.0], [[1.0, 0.0], [0.0, 4.1]])
@@ -340,7 +342,7 @@ def test_the_edge_of_a_domain_is_checked_from_one_side():
     assert result.verdict is not Verdict.MISMATCH
     F = nb.njit(lambda x: np.array([np.sqrt(x[0] - 1.0) * (x[0] - 1.0) + 2.0 * x[0], x[1] ** 2]))
     inside = check_jacobian(F, [1.0, 2.0], [[2.0, 0.0], [0.0, 4.0]], bounds=(1.0, None))
-    assert inside.verdicts[1].tolist() == [1, 1] and inside.verdicts[0, 0] != 2
+    assert inside.verdicts[1].tolist() == [RIGHT, RIGHT] and inside.verdicts[0, 0] is not Verdict.MISMATCH
 
 
 def test_bounds_are_never_left():
@@ -355,7 +357,7 @@ def test_bounds_are_never_left():
     assert result.verdict is Verdict.MATCH and "checked from one side only" in result.reason
     np.testing.assert_allclose(result.numerical_jacobian, right, rtol=1e-6, atol=1e-6)
     result = check_jacobian(F, [1.0, 2.0], right * [[1.0, 1.1], [1.0, 1.0]], bounds=([1.0, -np.inf], [np.inf, 2.0]))
-    assert np.argwhere(result.verdicts == 2).tolist() == [[0, 1]]
+    assert np.argwhere(result.verdicts == Verdict.MISMATCH).tolist() == [[0, 1]]
 
 
 @nb.njit
@@ -461,7 +463,7 @@ def test_where_f_raises_on_one_side_it_is_looked_at_from_the_other():
     result = check_jacobian(F, [1.0, 2.0], [[2.0, 0.0], [0.0, 12.0]])
     assert result.verdict is not Verdict.MISMATCH and (result.flags[:, 0] & Flag.ONE_SIDED).any()
     wrong = check_jacobian(F, [1.0, 2.0], [[2.5, 0.0], [0.0, 12.0]])
-    assert np.argwhere(wrong.verdicts == 2).tolist() == [[0, 0]]
+    assert np.argwhere(wrong.verdicts == Verdict.MISMATCH).tolist() == [[0, 0]]
 
 
 def test_where_f_raises_on_both_sides_its_exception_arrives():
@@ -504,6 +506,8 @@ def test_the_result_is_a_tuple_prints_and_travels():
     assert max(map(len, text.splitlines())) <= 80
     data = json.loads(json.dumps(result.to_dict()))
     assert data["verdict"] == "mismatch" and data["worst"][0]["index"] == [2, 3] and data["shape"] == [12, 12]
+    assert data["verdicts"][2] == ["match"] * 3 + ["mismatch"] + ["match"] * 8
+    assert result.verdicts[2].tolist() == [RIGHT] * 3 + [WRONG] + [RIGHT] * 8
     copy = pickle.loads(pickle.dumps(result))
     np.testing.assert_array_equal(copy.estimate, result.estimate)
     assert replace(result, rtol=1.0).rtol == 1.0
@@ -535,4 +539,4 @@ def test_entries_that_do_not_move_a_row_of_steps_are_left_open():
     slopes = np.array([2.0 / math.sqrt(math.pi) * math.exp(-(2.44**2)), 0.004 * math.cos(0.5)])
     result = check_jacobian(rounded_rows, x, np.stack([slopes, slopes]))
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert result.verdicts.tolist() == [[1, 1], [0, 0]]
+    assert result.verdicts.tolist() == [[RIGHT, RIGHT], [OPEN, OPEN]]

@@ -12,9 +12,10 @@ from pathlib import Path
 import numba as nb
 import numpy as np
 import pytest
+from exp_sine import f, gradient, wrong
 
 import fastgrad
-from fastgrad._json import as_json
+from fastgrad._json import as_json, error_as_json
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -35,23 +36,8 @@ STRICT = jsonschema.Draft202012Validator(closed(copy.deepcopy(SCHEMA)))
 
 
 @nb.njit
-def f(x):
-    return (np.exp(x) * np.sin(x)).sum()
-
-
-@nb.njit
 def kinked(x):
     return np.abs(x - 1.0).sum() + (x * x).sum()
-
-
-def gradient(x):
-    return np.exp(x) * (np.sin(x) + np.cos(x))
-
-
-def wrong(x):
-    g = gradient(x)
-    g[3:9] *= 1.5
-    return g
 
 
 @nb.njit
@@ -151,6 +137,20 @@ def test_the_schema_refuses_what_it_does_not_describe(change, words):
     document = json.loads(as_json(REPORTS["check match"]()))
     with pytest.raises(jsonschema.ValidationError, match=words):
         STRICT.validate({**document, **change})
+
+
+def test_an_error_follows_the_schema():
+    document = json.loads(error_as_json("x is missing"))
+    STRICT.validate(document)
+    assert (document["schema"], document["error"]) == ("fastgrad.error/1", "x is missing")
+    with pytest.raises(jsonschema.ValidationError, match="'error' is a required property"):
+        STRICT.validate({"schema": "fastgrad.error/1", "version": "1"})
+
+
+def test_every_schema_is_described_under_its_own_name():
+    for schema in SCHEMA["properties"]["schema"]["enum"]:
+        definition = SCHEMA["$defs"][schema.removeprefix("fastgrad.").removesuffix("/1")]
+        assert f'"{schema}"' in definition["properties"]["schema"]["description"]
 
 
 def test_every_field_is_described():

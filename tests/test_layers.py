@@ -39,7 +39,7 @@ LAYERS = (
         ),
     ),
     Layer("threads", ("_threads",)),
-    Layer("values and calls", ("_options", "_calls")),
+    Layer("values and calls", ("_options", "_calls"), ("threads",)),
     Layer("HTML", ("_html",)),
     # Arithmetic on what was measured: pure NumPy, evaluates nothing.
     Layer(
@@ -47,6 +47,7 @@ LAYERS = (
         (
             "_judge.grid",
             "_judge.noise",
+            "_judge.setting",
             "_judge.verdict",
             "_judge.confirm",
             "_judge.plain",
@@ -104,11 +105,15 @@ LAYERS = (
     Layer("metric", ("metric",), ("compiled code", "threads", "gates")),
     Layer(
         "schedule",
-        ("_budget", "_journal", "_selection", "_schedule", "_vector_schedule", "_remote"),
-        ("compiled code", "threads", "values and calls", "gates"),
+        (
+            *("_budget", "_contents", "_identity", "_journal", "_selection", "_schedule", "_vector_schedule"),
+            "_worker",
+            "_remote",
+        ),
+        ("compiled code", "threads", "values and calls", "foreign functions", "gates"),
     ),
     Layer("patterns", ("_sparse.pattern",), ("compiled code",)),
-    Layer("first differences", ("_first",), ("compiled code", "gates", "schedule")),
+    Layer("first differences", ("_first", "_work"), ("compiled code", "gates", "schedule")),
     Layer(
         "probes",
         (
@@ -120,7 +125,7 @@ LAYERS = (
     # What is made of it.
     Layer(
         "assessment",
-        ("_assessment", "_noise_tables", "_assess", "_reason", "_components"),
+        ("_assessment", "_noise_tables", "_looks", "_assess", "_reason", "_components"),
         ("judge", "gates", "schedule", "first differences"),
     ),
     Layer(
@@ -181,12 +186,14 @@ LAYERS = (
             *(
                 "_sparse.coloring",
                 "_sparse.probe",
+                "_sparse.power",
                 "_sparse.outside",
                 "_sparse.alarms",
                 "_sparse.extend",
                 "_sparse.course",
             ),
-            *("_sparse.report", "_sparse.causes", "_sparse.result", "_sparse.check", "_sparse.terms", "_sparse.sums"),
+            *("_sparse.report", "_sparse.causes", "_sparse.local_causes", "_sparse.result", "_sparse.check"),
+            *("_sparse.alone", "_sparse.terms", "_sparse.sums"),
         ),
         (
             *(
@@ -208,8 +215,8 @@ LAYERS = (
     Layer(
         "products",
         (
-            *("_products.inputs", "_products.tangent", "_products.adjoint", "_products.report", "_products.assemble"),
-            *("_products.session", "_products.blame", "_products.pairs"),
+            *("_products.inputs", "_products.still", "_products.tangent", "_products.adjoint", "_products.report"),
+            *("_products.assemble", "_products.causes", "_products.session", "_products.blame", "_products.pairs"),
         ),
         (
             *("judge", "causes", "remainders", "gates", "schedule", "probes", "assessment", "slopes", "HTML"),
@@ -234,7 +241,8 @@ LAYERS = (
             *("sparsity", "separable"),
         ),
         (
-            *("compiled code", "values and calls", "judge", "causes", "branches", "gates", "steps", "metric"),
+            *("compiled code", "values and calls", "foreign functions", "HTML", "judge", "causes", "branches", "gates"),
+            *("steps", "metric"),
             *("schedule", "first differences", "probes", "assessment"),
             *("report", "result", "sweep report", "directional reports", "course of a directional check"),
             *("remainders", "slopes", "Taylor report", "patterns", "Jacobians", "sparse Jacobians", "products"),
@@ -253,8 +261,8 @@ LAYERS = (
     Layer(
         "users",
         (
-            *("_plots.style", "_plots.error", "_plots.gradient", "_plots.localisation", "_plots.sweep"),
-            *("_plots.taylor", "plotting", "_pictures", "_json", "testing", "_pytest_plugin"),
+            *("_plots.style", "_plots.compared", "_plots.error", "_plots.gradient", "_plots.localisation"),
+            *("_plots.sweep", "_plots.taylor", "plotting", "_pictures", "_json", "testing", "_pytest_plugin"),
             *("_terminal", "_user_files", "_commands.shared", "_commands.directional", "_commands.check"),
             *("_commands.sweep", "_commands.taylor", "_commands.jacobian", "_commands.parser", "cli", "__main__"),
         ),

@@ -22,7 +22,6 @@ NETWORK = {
     ],
     "head": {"w": RNG.normal(size=3), "offset": 0.3},
 }
-NAMES = ["layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b", "head.w", "head.offset"]
 SAMPLES = RNG.normal(size=(10, 4))
 LABELS = (SAMPLES.sum(axis=1) > 0.0).astype(float)
 DATA = (SAMPLES, LABELS)
@@ -142,6 +141,31 @@ def test_named_tuples_come_back_as_themselves():
     assert isinstance(unpacker(x)(np.arange(7.0)), Model)
 
 
+EMPTY = {"a": np.array([1.0, 2.0]), "e": np.zeros((0, 3)), "l": [], "d": {}, "b": 3.0}
+
+
+def test_empty_parts_come_back_as_they_were_and_are_not_named():
+    result = fastgrad.check_gradient(pieces(sum_of_squares, like=EMPTY), EMPTY, {**EMPTY, "a": [2.0, 4.0], "b": -6.0})
+    assert result.verdict is Verdict.MISMATCH
+    assert sorted(row.name for row in result.worst) == ["a[0]", "a[1]", "b"]
+    back = result.numerical_grad
+    assert list(back) == list(EMPTY)
+    assert (back["e"].shape, len(back["l"]), back["d"]) == ((0, 3), 0, {})
+    np.testing.assert_allclose(back["a"], [2.0, 4.0], rtol=1e-6)
+    assert [block.name for block in result.layout.blocks] == ["a", "b"]
+    json.dumps(result.to_dict())
+
+
+@nb.njit
+def sum_of_squares(p):
+    return (p.a**2).sum() + p.b**2 + p.e.size + p.e.sum()
+
+
+def test_empty_parts_have_no_precision():
+    x = {"a": np.ones(2, np.float32), "e": []}
+    assert fastgrad.numerical_gradient(squares, x, args=(1.0,))["a"].dtype == np.float32
+
+
 def test_precision_is_single_only_if_all_parts_are():
     single = {"a": np.ones(2, np.float32), "b": np.ones(1, np.float32)}
     assert fastgrad.numerical_gradient(squares, single, args=(1.0,))["a"].dtype == np.float32
@@ -220,11 +244,25 @@ def test_a_gradient_that_does_not_fit_is_one_clear_line(gradient, message):
     assert "\n" not in str(caught.value)
 
 
+def endless_dict():
+    parts = {"a": 1.0}
+    parts["b"] = parts
+    return parts
+
+
+def endless_list():
+    parts = []
+    parts.append(parts)
+    return {"a": parts}
+
+
 @pytest.mark.parametrize(
     ("x", "kind", "message"),
     [
-        ({}, ValueError, "x holds no array"),
-        ({"a": []}, ValueError, "a is empty (shape (0,)); need entries to differentiate in: leave it out."),
+        ({}, ValueError, "x holds no number; need at least one coordinate to differentiate in."),
+        ({"a": [], "b": {}, "c": np.ones((0, 3))}, ValueError, "x holds no number"),
+        (endless_dict(), ValueError, "x is nested without end; need parameters of which no part contains itself."),
+        (endless_list(), ValueError, "x is nested without end; need parameters of which no part contains itself."),
         ({"a": "text"}, TypeError, "a has dtype <U4; need float64, float32 or integers: pass numbers."),
         ({"a": {"b": [1.0, np.nan]}}, ValueError, "a.b[1] is nan; need finite coordinates"),
         ({"a": {1: 2.0}}, TypeError, "a has the key 1; need names: strings."),
@@ -312,7 +350,7 @@ def test_a_checkpoint_knows_the_objective_behind_the_adapter(tmp_path):
     first = fastgrad.check_gradient(adapted_loss, NETWORK, gradient, args=DATA, checkpoint=journal)
     again = fastgrad.check_gradient(pieces(loss, like=NETWORK), NETWORK, gradient, args=DATA, checkpoint=journal)
     assert again.passed and again.evaluations < first.evaluations
-    with pytest.raises(ValueError, match="objective differs"):
+    with pytest.raises(ValueError, match=r"objective \(.*loss\) differs"):
         fastgrad.check_gradient(pieces(other, like=NETWORK), NETWORK, gradient, args=DATA, checkpoint=journal)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import itertools
 import warnings
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from fastgrad._layout import Layout  # noqa: E402
 from fastgrad._plots.error import error_shares  # noqa: E402
-from fastgrad._plots.style import MARKS, MOST_DRAWN, thinned  # noqa: E402
+from fastgrad._plots.style import MARKS, MOST_DRAWN, label_points, thinned  # noqa: E402
 from fastgrad.plotting import plot_error, plot_gradient, plot_localisation  # noqa: E402
 
 X = np.random.default_rng(3).normal(size=24)
@@ -122,7 +122,61 @@ def test_what_has_no_place_is_counted():
     given[5] = np.nan
     result = fastgrad.check_gradient(f, X, given, indices=[4, 5, 6])
     ax = rendered(plot_gradient(result, axes()))
-    assert "1 not finite, 21 not compared" in words(ax)
+    assert "1 not finite, 21 not compared" in legend(ax)
+    ax = rendered(plot_error(result, axes()))
+    assert "21 not compared" in legend(ax)
+    ax = rendered(plot_error(fastgrad.check_gradient(f, X.reshape(4, 6), wrong, sample=4), axes()))
+    assert "20 not compared" in legend(ax)
+    assert not any("not" in text for text in legend(plot_error(fastgrad.check_gradient(f, X, wrong), axes())))
+
+
+@pytest.mark.parametrize(("value", "side", "word"), [(np.nan, 1, "nan"), (np.inf, 1, "inf"), (-np.inf, 0, "-inf")])
+def test_what_is_not_finite_is_marked_wrong_at_the_edge(value, side, word):
+    given = gradient(X)
+    given[5] = value
+    result = fastgrad.check_gradient(f, X, given)
+    assert result.verdict is Verdict.MISMATCH
+    ax = rendered(plot_gradient(result, axes()))
+    ((x, y),) = marked(ax, Verdict.MISMATCH)
+    place = ax.transAxes.inverted().transform(ax.transData.transform((x, y)))
+    assert abs(place[0] - side) < 0.03 and 0.0 < place[1] < 1.0
+    assert y == pytest.approx(gradient(X)[5], rel=1e-5)
+    assert f"x[5]: {word}" in words(ax)
+    assert legend(ax) == ["23 right", "1 wrong", "1 not finite"]
+
+
+def test_one_value_does_not_fill_the_frame_with_its_rounding():
+    ax = rendered(plot_gradient(fastgrad.check_gradient(f, X[:1], gradient), axes()))
+    assert np.ptp(ax.get_xlim()) > 0.5 * abs(gradient(X)[0])
+    (line,) = (line for line in ax.lines if line.get_marker() == "o")
+    assert line.get_ydata()[0] == pytest.approx(gradient(X)[0], rel=1e-6)
+    assert not ax.containers  # its bar is too short to be seen
+
+
+@pytest.mark.parametrize("scale", [1e100, 1e-9, 1.0])
+def test_no_factor_and_no_offset_is_written_over_the_legend(scale):
+    @nb.njit
+    def linear(x):
+        return (x * scale).sum() + scale * x[0]
+
+    ax = rendered(plot_gradient(fastgrad.check_gradient(linear, X[:3], scale * np.array([2.0, 1.0, 1.5])), axes()))
+    assert ax.xaxis.get_offset_text().get_text() == ax.yaxis.get_offset_text().get_text() == ""
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("plot", [plot_gradient, plot_error])
+def test_both_pictures_take_a_jacobian(plot):
+    @nb.njit
+    def F(x):
+        return np.array([x[0] * x[1], x[1] ** 2, x[0] + x[1]])
+
+    result = fastgrad.check_jacobian(F, [2.0, 3.0], [[3.0, 2.0], [0.0, -6.0], [1.0, 1.0]])
+    ax = rendered(plot(result, axes()))
+    assert "1 wrong" in legend(ax)
+    if plot is plot_gradient:
+        np.testing.assert_allclose(marked(ax, Verdict.MISMATCH), [[-6.0, 6.0]], rtol=1e-6)
+        assert words(ax) == ["F[1], x[1]"]
 
 
 @pytest.mark.parametrize("plot", [plot_gradient, plot_error])
@@ -183,12 +237,80 @@ def test_blocks_are_named_below_and_no_name_is_read_as_a_formula():
     rendered(plot_gradient(result, axes()))
 
 
+def overlapping(texts):
+    """Pairs of texts that cover each other, as they are turned."""
+    from matplotlib.path import Path
+
+    outlines = []
+    for text in texts:
+        turned, angle = text.get_window_extent(), np.radians(text.get_rotation())
+        text.set_rotation(0)
+        flat = text.get_window_extent()
+        text.set_rotation(np.degrees(angle))
+        # The right upper corner of a turned name stays below its tick.
+        corner = np.array([turned.x1, turned.y1])
+        along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([np.sin(angle), -np.cos(angle)])
+        w, h = 0.98 * flat.width, 0.8 * flat.height
+        corner = corner - 0.5 * (flat.height - h) * np.abs(across) if angle else corner
+        corners = [corner, corner - w * along, corner - w * along + h * across, corner + h * across, corner]
+        outlines.append(Path(np.array(corners)))
+    return [(a, b) for a, b in itertools.combinations(outlines, 2) if a.intersects_path(b)]
+
+
+def test_of_many_blocks_the_wrong_ones_are_named_and_no_name_covers_another():
+    @nb.njit
+    def squares(x):
+        return (x * x).sum()
+
+    x = np.random.default_rng(1).normal(size=150)
+    given = 2 * x
+    given[60:65] *= 1.1
+    given[121] *= 1.1
+    result = fastgrad.check_gradient(squares, x, given, blocks={f"layer{k}.weight": 5 for k in range(30)})
+    ax = rendered(plot_error(result, axes()))
+    labels = ax.get_xticklabels()
+    names = [label.get_text() for label in labels]
+    assert {"layer12.weight", "layer24.weight"} <= set(names)
+    assert len(names) >= 10
+    assert overlapping(labels) == []
+
+
+def test_short_names_of_small_blocks_stay():
+    result = fastgrad.check_gradient(f, X, wrong, blocks={"W": 16, "b": 4, "v": 2, "c": 2})
+    ax = rendered(plot_error(result, axes()))
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["W", "b", "v", "c"]
+
+
+def test_names_beside_points_do_not_cover_each_other():
+    ax = axes()
+    ax.set(xlim=(0.0, 1.0), ylim=(0.0, 1.0))
+    # The first has its name on the right, the second, nearer to the edge, on the left; the third has room.
+    label_points(ax, [("img[4, 3]", 0.69, 0.5), ("img[5, 3]", 0.85, 0.5), ("img[1, 3]", 0.2, 0.5)])
+    assert words(ax) == ["img[4, 3]", "img[1, 3]"]
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 24])
+def test_positions_are_whole_numbers(n):
+    ax = rendered(plot_error(fastgrad.check_gradient(f, X[:n], gradient), axes()))
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
+    assert ticks and all(tick == int(tick) for tick in ticks)
+
+
+def test_rows_and_columns_of_an_image_are_whole_numbers():
+    ax = rendered(plot_error(fastgrad.check_gradient(f, X[:6].reshape(2, 3), gradient), axes()))
+    ticks = [*ax.get_xticks(), *ax.get_yticks()]
+    assert ticks and all(tick == int(tick) for tick in ticks)
+
+
 def test_crowded_names_of_blocks_are_turned_and_long_ones_cut():
     long = "a_very_long_name_of_a_layer_that_has_no_end"
     result = fastgrad.check_gradient(f, X, wrong, blocks={long: 1, **{f"layer{k}.weight": 1 for k in range(23)}})
     ax = rendered(plot_error(result, axes()))
     labels = ax.get_xticklabels()
-    assert len(labels) == 12
+    assert 8 <= len(labels) <= 24
     assert all(label.get_rotation() == 35 for label in labels)
     assert labels[0].get_text() == "a_very_long\u2026_has_no_end" or len(labels[0].get_text()) <= 24
 
@@ -214,6 +336,27 @@ def test_a_jacobian_is_drawn_as_an_image():
 
 
 # --- many components -----------------------------------------------------------------------------------------------
+
+
+@nb.njit
+def chained(x):
+    return x**2 + 0.5 * np.append(x[1:], 0.0)
+
+
+@pytest.mark.parametrize("n", [30, 5000])
+def test_a_sparse_jacobian_is_drawn_by_the_entries_listed(n):
+    sparse = pytest.importorskip("scipy.sparse")
+    x = np.linspace(1.0, 2.0, n)
+    jacobian = sparse.diags_array([2.0 * x, np.full(n - 1, 0.5)], offsets=[0, 1]).tolil()
+    jacobian[7, 7], jacobian[3, 4] = 1.0, 0.0
+    result = fastgrad.check_jacobian(chained, x, jacobian.tocsr())
+    ax = plot_error(result)
+    (image,) = ax.images
+    pixels = np.ma.filled(image.get_array(), np.nan)
+    assert pixels.shape == (min(n, 600),) * 2 and 0 < np.count_nonzero(np.isfinite(pixels)) < 0.1 * pixels.size
+    (marks,) = ax.lines
+    assert sorted(zip(marks.get_ydata(), marks.get_xdata(), strict=True)) == [(3, 4), (7, 7)]
+    assert tuple(ax.get_xlim()) == (-0.5, n - 0.5) and tuple(ax.get_ylim()) == (n - 0.5, -0.5)
 
 
 def test_thinning_keeps_both_ends():
@@ -289,14 +432,6 @@ def test_a_match_says_that_nothing_is_wrong():
 
 
 @pytest.mark.parametrize("plot", [plot_gradient, plot_error])
-def test_a_missing_matplotlib_is_said(plot, mismatch, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r'pip install "fastgrad\[plot\]"'):
+def test_a_missing_matplotlib_is_said(plot, mismatch, without_matplotlib):
+    with pytest.raises(ImportError, match=r"matplotlib, which is missing: pip install matplotlib\.$"):
         plot(mismatch)

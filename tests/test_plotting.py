@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 
 import numba as nb
 import numpy as np
 import pytest
+from exp_sine import f, gradient
 
 import fastgrad
 
@@ -18,16 +18,6 @@ from matplotlib.figure import Figure  # noqa: E402
 from fastgrad.plotting import plot_sweep  # noqa: E402
 
 X = np.linspace(-1.0, 1.2, 20)
-
-
-@nb.njit
-def f(x):
-    return (np.exp(x) * np.sin(x)).sum()
-
-
-@nb.njit
-def gradient(x):
-    return np.exp(x) * (np.sin(x) + np.cos(x))
 
 
 @nb.njit
@@ -129,14 +119,6 @@ def test_new_axes_are_made_when_none_are_given(right):
     pyplot.close(ax.figure)
 
 
-def test_without_matplotlib_the_message_says_what_to_install(right, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r'pip install "fastgrad\[plot\]"'):
+def test_without_matplotlib_the_message_says_what_to_install(right, without_matplotlib):
+    with pytest.raises(ImportError, match=r"matplotlib, which is missing: pip install matplotlib\.$"):
         plot_sweep(right)

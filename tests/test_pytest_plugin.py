@@ -109,7 +109,95 @@ def test_a_module_that_cannot_be_collected_is_left_to_pytest(pytester):
     done = outcome("--fastgrad-report=reports", suite=pytester)
     done.assert_outcomes(errors=1)
     assert "INTERNALERROR" not in done.stdout.str() + done.stderr.str()
-    assert not (pytester.path / "reports").exists()
+    assert list((pytester.path / "reports").iterdir()) == []
+
+
+MORE_THAN_ONCE = """
+import unittest
+
+import numba
+import pytest
+
+from fastgrad.testing import assert_gradient
+
+
+@numba.njit
+def f(x):
+    return (x * x).sum()
+
+
+def test_subtests(subtests):
+    for wrong in (-1.0, -2.0, -3.0):
+        with subtests.test(wrong=wrong):
+            assert_gradient(f, [1.0, 2.0], [2.0, wrong])
+
+
+class TestCase(unittest.TestCase):
+    def test_unittest(self):
+        for wrong in (-4.0, -5.0):
+            with self.subTest(wrong=wrong):
+                assert_gradient(f, [1.0, 2.0], [2.0, wrong])
+
+
+def test_wrapped():
+    try:
+        assert_gradient(f, [1.0, 2.0], [2.0, -6.0])
+    except AssertionError as error:
+        raise RuntimeError("wrapped") from error
+
+
+@pytest.mark.xfail
+def test_expected():
+    assert_gradient(f, [1.0, 2.0], [2.0, -7.0])
+"""
+
+
+def test_no_report_replaces_another_and_all_are_listed(pytester):
+    pytester.makepyfile(test_more=MORE_THAN_ONCE)
+    done = outcome("--fastgrad-report=reports", suite=pytester)
+    texts = {path: path.read_text() for path in (pytester.path / "reports").glob("*.txt")}
+    assert len(texts) == 7
+    for value in range(1, 8):
+        (path,) = (
+            path for path, text in texts.items() if f"worst x[1]: analytical -{value}," in " ".join(text.split())
+        )
+        assert path.with_suffix(".json").exists() and path.with_suffix(".html").exists()
+        done.stdout.fnmatch_lines([f"reports/{path.name}"])
+    assert {path.stem[-2:] for path in texts if "subtests" in path.stem} > {"-2", "-3"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "complaint"),
+    [
+        ("taken", "ERROR: --fastgrad-report is 'taken', where no folder can be made (File exists); name another."),
+        ("taken/below", "ERROR: --fastgrad-report is 'taken/below', where no folder can be made (Not a directory); *"),
+        ("", "ERROR: --fastgrad-report is empty; need the name of a folder: --fastgrad-report=reports."),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_refused_before_any_test_runs(pytester, folder, complaint):
+    pytester.makepyfile(test_more="def test():\n    pass")
+    (pytester.path / "taken").write_text("a file")
+    done = outcome(f"--fastgrad-report={folder}", suite=pytester)
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines([complaint])
+    assert "INTERNALERROR" not in done.stdout.str() + done.stderr.str()
+
+
+def test_a_report_that_cannot_be_written_does_not_end_the_run(pytester):
+    pytester.makepyfile(
+        test_more=MORE_THAN_ONCE
+        + """
+
+def test_of_the_folder():
+    import pathlib, shutil
+    shutil.rmtree("reports")
+    pathlib.Path("reports").write_text("now a file")
+    assert_gradient(f, [1.0, 2.0], [2.0, -8.0])
+"""
+    )
+    done = outcome("--fastgrad-report=reports", "-k", "folder or wrapped", suite=pytester)
+    done.assert_outcomes(failed=2, deselected=3)
+    done.stdout.fnmatch_lines(["of test_more.py::test_of_the_folder: not saved (Not a directory)"])
 
 
 def test_an_unknown_assertion(suite):

@@ -110,7 +110,8 @@ def test_reasons_of_a_match(found, repeat_difference, text):
         (
             assessment([WRONG, OPEN, OPEN], flags=[0, Flag.UNCONFIRMED, Flag.UNCONFIRMED]),
             2.0,
-            "1 of 3 components differs by more than its error bar (2 more differ and were not looked at closely); "
+            "1 of 3 components differs by more than its error bar (2 more were left open by first "
+            "differences and not looked at closely); "
             "worst x[0]: analytical 2, numerical 1 +- 1e-09",
         ),
         (assessment([RIGHT, WRONG]), [1.0, math.nan], "the analytical gradient is nan at x[1]"),
@@ -228,13 +229,13 @@ def test_between_two_slopes(analytical, forward, backward, between):
         ),
         (
             Flag.UNCONFIRMED,
-            "1 of 3 components were left undecided when the evaluations allowed for closer looks were used up; the "
-            "first is x[1]",
+            "1 of 3 components were left open by first differences and not looked at closely; the worst is x[1] "
+            "(analytical 2, numerical 1)",
         ),
         (
             Flag.SCALE,
             "differences of x[1] at small and at large steps contradict each other (analytical 2, best estimate 1 +- "
-            "1e-09): f varies faster than its noise of 1e-16 lets one see",
+            "1e-09): f varies on a scale between them",
         ),
     ],
 )
@@ -277,8 +278,8 @@ def test_noise_says_what_can_be_seen():
         "gradient agrees within that"
     )
     assert reason(found, [1.01, 1.001, 1.0]) == (
-        "f has a noise level of 3e-06: differences cannot see relative errors below 0.004 at 2 of 3 components; "
-        "x[0] is 2.5 error bars off (analytical 1.01, numerical 1 +- 0.004)"
+        "f has a noise level of 3e-06, which leaves 2 of 3 components undecided; x[0] is 2.5 "
+        "error bars off (analytical 1.01, numerical 1 +- 0.004)"
     )
 
 
@@ -308,9 +309,16 @@ def test_reasons_when_not_everything_was_seen():
         "one would have been seen with 99 % probability"
     )
     part = assessment([RIGHT] * 7 + [OPEN] * 93, seen=seen)
-    assert "10 of 100 components were checked and show no error, 3 of them undecided; if" in reason(part)
+    assert reason(part).startswith(
+        "10 of 100 components were checked and 7 of them agree, 3 are undecided, the worst x[7] (analytical 1, "
+        "numerical 1); if they are a fair sample"
+    )
     part = assessment([OPEN] * 100, seen=seen)
-    assert reason(part) == "10 of 100 components were checked and show no error, 10 of them undecided"
+    part.stopped_by = "an interruption"
+    assert reason(part) == (
+        "10 of 100 components were checked before an interruption ended the check and none of them agree, 10 are "
+        "undecided, the worst x[0] (analytical 1, numerical 1)"
+    )
     assert reason(assessment([OPEN] * 100, seen=np.zeros(100, bool))) == "no component was checked"
 
 

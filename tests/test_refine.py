@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fastgrad._judge.noise import NoiseModel, combine_tables, constant_noise, difference_table
 from fastgrad._judge.refine import Closeup, look_closely
-from fastgrad._judge.verdict import Flag, Verdict, make_setting
+from fastgrad._judge.setting import make_setting
+from fastgrad._judge.verdict import Flag, Verdict
 
 MATCH, MISMATCH, INCONCLUSIVE = Verdict.MATCH, Verdict.MISMATCH, Verdict.INCONCLUSIVE
 ROUNDING_ONLY = constant_noise(2.0**-53)

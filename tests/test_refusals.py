@@ -141,7 +141,7 @@ PARTS = {
     "noise: ragged": (TypeError, "noise has dtype <U1", lambda: check_jacobian(F, X, JACOBIAN, noise=["a", "b", "c"])),
     "rng: negative": (
         ValueError,
-        "rng is -5; need a whole number from 0 or a numpy.random.Generator",
+        "rng is -5; need a whole number from 0 or a numpy.random.Generator (None draws anew)",
         lambda: taylor_test(f, X, slope, rng=-5),
     ),
     "rng: word": (
@@ -369,9 +369,8 @@ def test_pictures_of_other_results():
     refused(TypeError, "test is of type GradientCheck; need a TaylorTest", lambda: plotting.plot_taylor(result))
     refused(TypeError, "result is of type GradientCheck; need a Dir", lambda: plotting.plot_localisation(result))
     refused(TypeError, "result is of type NoneType; need a GradientCheck", lambda: plotting.plot_gradient(None))
-    sparse = check_jacobian(F, X, JACOBIAN, sparsity=(np.arange(3), np.arange(3)))
-    text = "result is of type SparseJacobianCheck; need a GradientCheck or JacobianCheck: what check_gradient, check_h"
-    refused(TypeError, text, lambda: plotting.plot_error(sparse))
+    text = "result is of type NoneType; need a GradientCheck or JacobianCheck or SparseJacobianCheck: what check_g"
+    refused(TypeError, text, lambda: plotting.plot_error(None))
     refused(TypeError, "ax is of type str; need one axes of matplotlib", lambda: plotting.plot_error(result, "a"))
 
 

@@ -17,7 +17,7 @@ import pytest
 from remote_cases import CASES, asleep, asleep_gradient, check, difference, narrow, narrow_gradient
 
 import fastgrad
-from fastgrad import _remote
+from fastgrad import _remote, _worker
 
 HAZARDS = Path(__file__).parent / "hazards"
 SLOW_X = np.linspace(1.0, 2.0, 300)
@@ -157,8 +157,8 @@ class Forgetful(Executor):
 
     def submit(self, function, task):
         if len(self.answers) % 3 == 2:
-            _remote._thread.benches.clear()
-            assert task.key not in _remote._jobs
+            _worker._thread.benches.clear()
+            assert task.key not in _worker._jobs
         future = Future()
         self.answers.append(function(pickle.loads(pickle.dumps(task))))
         future.set_result(self.answers[-1])
@@ -174,12 +174,12 @@ def test_a_worker_that_has_forgotten_is_told_again(on_one_thread):
 
 def test_a_worker_keeps_few_checks():
     with ThreadPoolExecutor(1) as pool:
-        for _ in range(_remote._KEPT + 2):
+        for _ in range(_worker._KEPT + 2):
             check(executor=pool)
-        kept = pool.submit(lambda: list(_remote._thread.benches)).result()
-        assert len(kept) == _remote._KEPT
-        assert set(kept) <= set(_remote._jobs)
-    assert not set(kept) & set(_remote._jobs)  # x and the arguments go with the thread
+        kept = pool.submit(lambda: list(_worker._thread.benches)).result()
+        assert len(kept) == _worker._KEPT
+        assert set(kept) <= set(_worker._jobs)
+    assert not set(kept) & set(_worker._jobs)  # x and the arguments go with the thread
 
 
 # --- workers that die -------------------------------------------------------------------------------------------
@@ -351,8 +351,81 @@ def test_progress_counts_up_to_all_first_evaluations(processes):
     calls = []
     check_slow(executor=processes, progress=lambda done, total: calls.append((done, total)))
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert all(done < total for done, total in calls[:-1])
     assert calls[-1] == (600, 600)
     assert len(calls) > 4
+
+
+class Silent(Executor):
+    """Answers `left` tasks, and then no more, as workers do that are gone without a trace."""
+
+    _max_workers = 2
+
+    def __init__(self, left):
+        self.left, self.futures = left, []
+
+    def submit(self, function, task):
+        future = Future()
+        self.futures.append(future)
+        if len(self.futures) <= self.left:
+            future.set_result(function(task))
+        else:  # so that the test ends at all
+            self.watchdog = threading.Timer(30.0, self.give_up)
+            self.watchdog.daemon = True
+            self.watchdog.start()
+        return future
+
+    def give_up(self):
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(TimeoutError("waited beyond the time limit"))
+
+
+@pytest.mark.parametrize(("left", "reason"), [(0, "no component was checked: the"), (9, "were checked before the")])
+def test_a_time_limit_ends_waiting_for_workers_that_are_gone(monkeypatch, left, reason):
+    monkeypatch.setattr(_remote, "_TASK_SECONDS", 0.05)
+    check()  # compiles
+    executor = Silent(left)
+    result = check(executor=executor, time_limit=1.0, noise=1e-12)
+    assert f"{reason} time limit of 1 s" in result.reason
+    assert all(future.done() for future in executor.futures)  # cancelled
+    executor.watchdog.cancel()
+
+
+def test_the_first_tasks_are_small_however_quick_f_is_at_x(monkeypatch):
+    """Sizes of tasks, and answers that had come when each was sent."""
+    sent, answered = [], [0]
+
+    class Noting(Forgetful):
+        def submit(self, function, task):
+            items = task.arrays[-1].size
+            sent.append((items, max(answered)))
+            future = Future()
+            future.set_result(function(task))
+            answered.append(items)
+            return future
+
+    assert check(executor=Noting(), x=np.ones(60)).passed
+    assert sent[0] == (1, 0)
+    assert all(items <= 8 * largest for items, largest in sent[1:])
+    assert max(items for items, _ in sent) > 8
+
+
+def test_no_worker_gets_two_tasks_before_one_has_answered():
+    sent = []
+    release = threading.Event()
+
+    class Holding(ThreadPoolExecutor):
+        def submit(self, function, task):
+            sent.append(task.arrays[-1].size)
+            if len(sent) == 3:
+                release.set()
+            return super().submit(lambda: (release.wait(30.0), function(task))[1])
+
+    with Holding(3) as pool:
+        assert check(executor=pool).passed
+    assert sent[:3] == [1, 1, 1]
+    assert release.is_set()
 
 
 def test_an_interruption_cancels_what_waits():
@@ -392,7 +465,7 @@ def test_an_interruption_of_the_progress_function_keeps_the_result(threads):
 def test_what_progress_raises_is_the_users(threads):
     executor = Counting(threads)
     with pytest.raises(ZeroDivisionError):
-        check_slow(executor=executor, progress=lambda done, total: 1 / 0)
+        check_slow(executor=executor, progress=lambda done, total: 1 / (done < 100))
     assert any(future.cancelled() for future in executor.futures)
 
 
@@ -424,5 +497,6 @@ def test_a_header_cut_off_is_begun_anew(tmp_path):
     check(checkpoint=tmp_path / "file")
     data = (tmp_path / "file").read_bytes()
     (tmp_path / "file").write_bytes(data[:20])
-    check(checkpoint=tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == data
+    assert check(checkpoint=tmp_path / "file").evaluations > 100
+    assert (tmp_path / "file").read_bytes().startswith(data[:300])  # the header; slices depend on the clock
+    assert check(checkpoint=tmp_path / "file").evaluations == 2

@@ -11,7 +11,7 @@ from fastgrad._judge.row_noise import (
     row_noise_from_residuals,
 )
 from fastgrad._judge.rows import Entries, make_row_setting
-from fastgrad._judge.verdict import make_setting
+from fastgrad._judge.setting import make_setting
 
 SPACINGS = (2.0**-40, 2.0**-30, 2.0**-20, 2.0**-16)
 STEPS = np.arange(9)

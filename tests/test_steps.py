@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastgrad import steps
 from fastgrad._inputs import point_array
-from fastgrad.steps import Absolute, Automatic, Relative, resolve_steps
+from fastgrad.steps import Absolute, Automatic, Relative, resolve_scaled_steps, resolve_steps
 
 quickly = settings(derandomize=True, deadline=None, max_examples=150)
 
@@ -157,3 +157,15 @@ def test_every_step_let_through_moves_its_coordinate_both_ways(x, epsilon, dtype
 
 def test_the_module_documents_its_defaults():
     assert steps.DEFAULT_EPSILON == {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 4.9e-3}
+
+
+def test_steps_for_many_coordinates_at_once_follow_their_sizes():
+    def scaled(x, dtype=np.float64, epsilon=None):
+        return resolve_scaled_steps(epsilon, point_array(np.asarray(x, dtype=dtype))).tolist()
+
+    assert scaled([1.0, 1.0, -1.0]) == [2e-7, 2e-7, 2e-7]
+    assert np.allclose(scaled([0.0, -1e-8, 2e-8, 4e-8]), [4e-15, 4e-15, 4e-15, 8e-15], rtol=1e-12)
+    assert scaled([0.0, 0.0]) == [2e-7, 2e-7]
+    assert scaled([1.0, 1.0], np.float32) == [4.9e-3, 4.9e-3]
+    assert scaled([3.0, 3.0], epsilon=1e-5) == [1e-5, 1e-5]
+    assert min(scaled([5e-324, 5e-324])) > 0.0 and min(scaled([1e-45, 1e-45], np.float32)) > 0.0

@@ -11,22 +11,13 @@ import numba as nb
 import numpy as np
 import problems
 import pytest
+from exp_sine import f, gradient
 
 import fastgrad
 import fastgrad.sweep
 from fastgrad import Verdict, sweep_epsilon
 
 X = np.linspace(-1.0, 1.2, 20)
-
-
-@nb.njit
-def f(x):
-    return (np.exp(x) * np.sin(x)).sum()
-
-
-@nb.njit
-def gradient(x):
-    return np.exp(x) * (np.sin(x) + np.cos(x))
 
 
 @nb.njit

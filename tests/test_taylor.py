@@ -13,6 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastgrad import Verdict, taylor_test
+from fastgrad._along.claim import Slope
+from fastgrad._along.directions import Draw, Scale, plan_draws, random_direction, unit_of
+from fastgrad._inputs import point_array
+from fastgrad._judge.verdict import Flag
 from fastgrad._taylor.order import observed_order, pairwise_rates
 from fastgrad._taylor.rows import default_steps
 
@@ -196,6 +200,91 @@ def test_a_direction_that_the_error_is_orthogonal_to_shows_nothing_and_promises_
     assert taylor_test(problems.sphere_f, x, wrong).verdict is Verdict.MISMATCH
 
 
+# ------------------------------------------------------------------------------------------- variables of other units
+
+
+@nb.njit
+def units_f(x, u):
+    """Each x_i matters as much as the others, in its own unit u_i."""
+    y = x / u
+    return 0.5 * np.sum(y) ** 2 + np.sum(y**2)
+
+
+def units_gradient(x, u):
+    y = x / u
+    return (y.sum() + 2.0 * y) / u
+
+
+@pytest.mark.parametrize("decades", [3, 6, 8])
+def test_components_are_seen_in_their_own_units(decades):
+    """Moved by the median of all x_i, the smallest would make up all of g . v."""
+    u = 10.0 ** np.linspace(-decades, decades, 9)
+    x, flipped = u * np.linspace(0.5, 1.5, 9), np.array([1, 1, 1, 1, 1, -1, -1, -1, -1])
+    right = taylor_test(units_f, x, units_gradient, args=(u,))
+    assert right.passed and right.smallest_error < 1e-3
+    wrong = taylor_test(units_f, x, flipped * units_gradient(x, u), args=(u,))
+    assert wrong.verdict is Verdict.MISMATCH and wrong.relative_error > 0.1
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_a_component_at_zero_hides_no_error_of_the_others(unit):
+    """Nobody knows what a small step is there: it moves by the median in some directions, and not at all in others."""
+    u = np.append(10.0 ** np.linspace(-4, 4, 8), unit)
+    x = u * np.append(np.linspace(0.5, 1.5, 8), 0.0)
+    g = units_gradient(x, u)
+    assert taylor_test(units_f, x, g, args=(u,)).passed
+    for i in range(8 if unit == 1e6 else 9):  # a change of the last by the median of 1 is no more than rounding then
+        wrong = g.copy()
+        wrong[i] *= 1.1
+        assert taylor_test(units_f, x, wrong, args=(u,)).verdict is Verdict.MISMATCH, i
+
+
+def test_the_stated_power_holds_in_other_units():
+    """Of errors that large on either scale, of random components, all but 1 % are to be seen."""
+    missed = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        u = 10.0 ** rng.uniform(-6, 6, 8)
+        x = u * rng.uniform(0.5, 1.5, 8)
+        g, size = units_gradient(x, u), np.maximum(x, np.median(x)) if seed % 2 else x
+        error = np.where(rng.random(8) < 0.5, rng.normal(size=8), 0.0) / size
+        error[rng.integers(8)] = 1.0 / size[0]
+        stated = taylor_test(units_f, x, g, args=(u,), rng=seed).smallest_error
+        error *= stated * np.linalg.norm(g * size) / np.linalg.norm(error * size)
+        missed += taylor_test(units_f, x, g + error, args=(u,), rng=seed).verdict is not Verdict.MISMATCH
+    assert missed <= 2
+
+
+def test_directions_are_planned_by_the_spread_of_x():
+    def plan(x, count):
+        return [draw.scale for draw in plan_draws(point_array(x), count)]
+
+    assert plan([1.0, 0.5, 0.0, 2.0], 3) == [Scale.FLOORED] * 3
+    assert plan([1.0, 1.0, 0.01], 3) == [Scale.FLOORED] * 3 + [Scale.OWN] * 2
+    assert plan([1.0, 1.0, 0.01, 0.0], 1) == [Scale.FLOORED, Scale.OWN, Scale.NONZERO]
+    assert plan_draws(point_array([1.0, 1.0, 0.01]), 1)[1] == Draw(Scale.OWN, 1)
+    assert plan(np.zeros(3), 2) == [Scale.FLOORED] * 2
+
+    point = point_array([1.0, -2.0, 0.01, 0.0])
+    moves = {scale: np.abs(random_direction(point, 0, scale=scale)) for scale in Scale}
+    typical = np.array([[1.0, 2.0, 1.0, 1.0], [1.0, 2.0, 0.01, 1.0], [1.0, 2.0, 0.01, 0.0]])
+    for scale in Scale:
+        assert (moves[scale] <= 4.0 * typical[scale]).all() and (moves[scale] >= 0.1 * typical[scale]).all()
+
+
+def test_a_direction_in_proportion_to_x_is_as_long_as_x():
+    x = 10.0 ** np.arange(-8.0, 9.0)
+    assert unit_of(random_direction(point_array(x), 0, scale=Scale.OWN), point_array(x)) == 1.0
+    assert unit_of(1e-6 * x, point_array(x)) == 2.0**20
+
+
+def test_the_direction_of_the_user_is_the_only_one():
+    u = 10.0 ** np.linspace(-6, 6, 9)
+    x = u * np.linspace(0.5, 1.5, 9)
+    result = taylor_test(units_f, x, units_gradient, args=(u,), direction=x)
+    assert result.passed and len(result.lines) == 1 and (result.lines[0].direction == x).all()
+
+
 # --------------------------------------------------------------------------------------- what differences cannot tell
 
 
@@ -286,6 +375,42 @@ def test_a_wrong_gradient_is_not_blamed_on_the_hessian():
     assert result.worst.curvature.verdict is Verdict.MATCH
 
 
+@nb.njit
+def bent_f(x, offset, bend):
+    return offset + x[0] + 2.0 * x[1] + 3.0 * x[2] + bend * np.sum(x * x)
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse", "product"])
+def test_a_hessian_of_zeros_is_right_where_f_is_linear(form):
+    sparse = pytest.importorskip("scipy.sparse")
+    x, zero = np.array([1.0, -2.0, 0.5]), np.zeros((3, 3))
+    given = {
+        "dense": {"hessian": zero},
+        "sparse": {"hessian": sparse.csr_array(zero)},
+        "product": {"hvp": lambda x, v, *_: 0.0 * v},
+    }
+    result = taylor_test(bent_f, x, np.array([1.0, 2.0, 3.0]), args=(0.0, 0.0), **given[form])
+    assert result.passed and result.reason.endswith("with slope g.v, as the Hessian says")
+    assert "v.Hv                     0, by differences" in str(result) and "inf" not in str(result)
+
+
+def test_a_hessian_of_zeros_is_wrong_where_f_bends_and_unknown_where_noise_hides_it():
+    x, slope = np.array([1.0, -2.0, 0.5]), np.array([1.0, 2.0, 3.0])
+    for bend in 10.0 ** np.arange(-14.0, 2.0):
+        g = slope + 2.0 * bend * x
+        found = taylor_test(bent_f, x, g, args=(0.0, bend), hessian=np.zeros((3, 3)))
+        assert found.verdict is Verdict.MISMATCH or bend < 3e-11, bend
+    for offset in (1e8, 1e10):
+        far = taylor_test(bent_f, x, slope, args=(offset, 0.0), hessian=np.zeros((3, 3)))
+        assert far.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_constant_has_neither_slope_nor_curvature():
+    constant = nb.njit(lambda x: 3.0)
+    assert taylor_test(constant, np.ones(3), np.zeros(3), hessian=np.zeros((3, 3))).passed
+    assert taylor_test(constant, np.ones(3), np.zeros(3), hessian=np.eye(3)).verdict is Verdict.MISMATCH
+
+
 # ------------------------------------------------------------------------------------------------- forms of the input
 
 
@@ -371,6 +496,14 @@ def test_evaluations_are_counted():
         ({"direction": np.full(10, np.nan)}, ValueError, "direction holds a NaN or an infinity; need finite"),
         ({"directions": 0}, ValueError, "directions is 0; need 1 or more."),
         ({"steps": [1e-2, -1e-3]}, ValueError, "need two or more, all positive and finite"),
+        (
+            {"steps": [-1, 1]},
+            ValueError,
+            "steps holds 2 different numbers, the least -1; need two or more",
+        ),
+        ({"steps": [0, 1]}, ValueError, "steps holds 2 different numbers, the least 0; need two or more"),
+        ({"steps": [1]}, ValueError, "steps holds 1 different number, the least 1; need two or more"),
+        ({"steps": []}, ValueError, "steps holds no numbers; need two or more"),
         ({"steps": "small"}, TypeError, "steps is 'small'; need positive numbers"),
         ({"hessian": np.eye(3)}, ValueError, "hessian has shape (3, 3); need (10, 10)"),
         ({"hvp": np.eye(10)}, TypeError, "need a function hvp(x, v, *args)"),
@@ -387,6 +520,22 @@ def test_refusals(keywords, error, text):
 
 
 # ------------------------------------------------------------------------------------------------------- what is shown
+
+
+def test_a_gradient_of_zeros_is_not_measured_by_itself():
+    result = taylor_test(problems.rosenbrock_f, ROSENBROCK_X, np.zeros(10))
+    assert result.verdict is Verdict.MISMATCH and result.relative_error == 1.0
+    assert result.reason.endswith("is left, and g.v is zero, term by term")
+
+
+def test_a_slope_without_size_resolves_nothing():
+    def slope(**numbers):
+        about = {"verdict": Verdict.INCONCLUSIVE, "analytical": 0.0, "size": 0.0, "step": 1.0, "flags": Flag.NONE}
+        return Slope(**about, sides=None, noise=0.0, evaluations=0, **numbers)
+
+    assert slope(numerical=1e-9, bar=1e-9).resolution == math.inf
+    assert slope(numerical=0.0, bar=0.0).resolution == 0.0
+    assert slope(numerical=231.0, bar=0.1).relative == 1.0 and slope(numerical=0.0, bar=0.1).relative == 0.0
 
 
 def test_the_table_is_that_of_a_taylor_test():

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-SCENARIOS = ("different_objectives", "different_kinds", "one_objective", "one_checker", "another_library")
+SCENARIOS = (
+    *("different_objectives", "different_kinds", "one_objective", "one_checker", "gradients_in_parallel"),
+    "another_library",
+)
 
 
 @functools.cache

@@ -14,18 +14,8 @@ from fastgrad._judge.confirm import is_quiet, kink_slopes, scatter, shows_mismat
 from fastgrad._judge.levels import central_level, one_sided_level
 from fastgrad._judge.noise import NoiseModel, constant_noise
 from fastgrad._judge.plain import advise, judge_plain
-from fastgrad._judge.verdict import (
-    NOISE_WIDTH,
-    ROUNDING,
-    Flag,
-    Level,
-    Verdict,
-    is_resolved_match,
-    judge_levels,
-    make_setting,
-    set_bars,
-    uncontradicted,
-)
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING, make_setting
+from fastgrad._judge.verdict import Flag, Level, Verdict, is_resolved_match, judge_levels, set_bars, uncontradicted
 
 RTOL, EPS = 1e-5, 2.0**-52
 NAN = math.nan
@@ -79,7 +69,7 @@ def test_allowance_for_the_rounding_of_the_gradient_is_capped():
     """Entropy with an entry of 1e-14: uncapped, the allowance would be a hundredth of the component."""
     x = np.array([1e-14, 0.3, 0.7])
     gradient = np.log(x) + 1.0
-    given = setting(x, gradient, value=(x * np.log(x)).sum())
+    given = setting(x, gradient, value=0.0)
     uncapped = 4 * EPS * given.largest_product / given.scale[0]
     assert uncapped > 1e-3 * abs(gradient[0])
     assert given.tolerance(0, 0.0) <= 1.02 * RTOL * abs(gradient[0])
@@ -430,6 +420,28 @@ def test_from_beyond_the_size_of_x_nothing_is_accused_or_accepted_as_small():
     assert shows_mismatch(given, 0, set_bars([level(1e-4, 1.0, 1e-9), level(1e-3, 1.0, 1e-9)]))
     assert not shows_mismatch(given, 0, set_bars([level(1e-4, 1.0, 1e-9), level(1e-1, 1.0, 1e-9)]))
     assert not shows_mismatch(given, 0, set_bars([level(1e-2, 1.0, 1e-9), level(1e-1, 1.0, 1e-9)]))
+
+
+def test_what_is_small_only_where_f_is_loud_is_not_accepted_as_small():
+    loud = NoiseModel((2.0**-40, 2.0**-20), (1e-16, 1e-3))
+    given = setting([1.0, 1.0], [1e-9, 1.0], noise=loud)
+    limit = float(given.absolute_tolerance(0))
+    assert judge_levels(given, 0, [level(2.0**-30, 0.0, 0.9 * limit)]).verdict is MATCH
+    assert judge_levels(given, 0, [level(2.0**-4, 0.0, 0.9 * limit)]).verdict is INCONCLUSIVE
+
+
+def test_agreement_from_beyond_the_size_of_x_objects_to_no_mismatch():
+    given, best = setting([1e-3], [1.0]), level(1e-4, 2.0, 1e-9)
+    assert judge_levels(given, 0, [best, level(1e-1, 1.0, 0.1)]).verdict is MISMATCH
+    assert judge_levels(given, 0, [best, level(5e-4, 1.0, 0.1)]).verdict is INCONCLUSIVE
+
+
+def test_agreement_within_the_rounding_of_the_gradient_counts_from_near_only():
+    given = setting([1e-3, 1.0], [1e-9, 1.0])
+    assert RTOL * 1e-9 < 5e-13 < float(given.tolerance(0, 1e-9))
+    ruling = judge_levels(given, 0, [level(1e-4, 1e-9, 5e-13)])
+    assert (ruling.verdict, ruling.flags) == (MATCH, Flag.ABSOLUTE)
+    assert judge_levels(given, 0, [level(1e-1, 1e-9, 5e-13)]).verdict is INCONCLUSIVE
 
 
 def test_plain_differences_accept_small_components_from_near_only():

@@ -1,11 +1,13 @@
 """A derivative of a function of one variable as it is claimed, and as it was found. Pure arithmetic."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fastgrad._judge.verdict import Flag, Setting, Verdict
+from fastgrad._judge.setting import Setting
+from fastgrad._judge.verdict import Flag, Verdict
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,14 @@ class Slope:
 
     @property
     def relative(self) -> float:
-        """|error| relative to the size."""
-        return abs(self.error) / self.size if self.size > 0.0 else abs(self.error)
+        """|error| relative to the size; of a claim of zero, term by term, everything that was found is an error."""
+        if self.size == 0.0:
+            return 0.0 if self.error == 0.0 else abs(self.error) / abs(self.error)  # 1, or NaN
+        return abs(self.error) / self.size
 
     @property
     def resolution(self) -> float:
-        """Error bar relative to the size."""
-        return self.bar / self.size if self.size > 0.0 else self.bar
+        """Error bar relative to the size; infinite where there is none."""
+        if self.size == 0.0:
+            return 0.0 if self.bar == 0.0 else math.inf
+        return self.bar / self.size

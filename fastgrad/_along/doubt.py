@@ -25,7 +25,10 @@ def doubt(slope: Slope, name: str, f: str = "f") -> str:
             f"one by one"
         )
     if slope.size == 0.0:
-        return f"{name} is zero, term by term, and so is the difference within its bar; check at another x"
+        return (
+            f"{name} is zero, term by term, and differences, {slope.numerical:.2g} +- {slope.bar:.0e}, cannot tell it "
+            f"from a small number; check at another x"
+        )
     if slope.flags & Flag.STAIRCASE:
         return f"{f} is flat close to x and steps at larger distances: differences cannot tell which slope is meant"
     if slope.flags & Flag.NOISE:

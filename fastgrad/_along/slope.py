@@ -16,7 +16,8 @@ from fastgrad._assess import Assessor
 from fastgrad._inputs import Point
 from fastgrad._judge.grid import generic_steps
 from fastgrad._judge.refine import Closeup, look_closely
-from fastgrad._judge.verdict import ROUNDING, Flag, Setting, Verdict
+from fastgrad._judge.setting import ROUNDING, Setting
+from fastgrad._judge.verdict import Flag, Verdict
 from fastgrad._schedule import Evaluator, Status
 
 Floats = NDArray[np.float64]
@@ -59,6 +60,10 @@ def judge_slope(
     """
     about: dict[str, Any] = {"repeated": repeated, "dtype": dtype}
     seen = _judge_within(values, value, claim, unit=unit, **about)
+    whole = whole_change(value, claim.slope)
+    if seen.verdict is Verdict.MISMATCH and seen.step > whole:
+        near = _judge_within(values, value, claim, unit=whole, **about)
+        seen = replace(near if near.verdict is Verdict.MATCH else seen, evaluations=seen.evaluations + near.evaluations)
     if seen.verdict is not Verdict.MISMATCH or not seen.step > reach:
         return seen
     closer = _judge_within(values, value, claim, unit=reach, **about)
@@ -67,6 +72,16 @@ def judge_slope(
         return replace(closer, evaluations=evaluations)
     flags = seen.flags | Flag.UNCONFIRMED
     return replace(seen, verdict=Verdict.INCONCLUSIVE, flags=flags, evaluations=evaluations)
+
+
+def whole_change(value: float, slope: float) -> float:
+    """Where a function changes by its whole value if the claim is right, as a power of two; inf if that says nothing.
+
+    A component at zero has no size: it may have moved so far that the claim, right as it is, shows nowhere.
+    """
+    if value == 0.0 or slope == 0.0 or not math.isfinite(slope):
+        return math.inf
+    return 2.0 ** max(-900, min(900, math.floor(math.log2(abs(value)) - math.log2(abs(slope)))))
 
 
 def _judge_within(

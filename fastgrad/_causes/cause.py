@@ -33,7 +33,7 @@ class Cause:
         "sign", "factor", "zero", "unwritten", "unused", "not finite", "float32", "constant",
         "proportional to x", "proportional to sign(x)", "factor and term in x", "transpose", "reversed",
         "shift", "swapped entries", "swapped blocks", "misplaced block"; without a law "one block",
-        "some blocks", "place".
+        "some blocks", "place". Of products also "not linear".
     block : str or None
         The block concerned; None without blocks, or if there are several.
     sentence : str
@@ -227,6 +227,7 @@ def _cause(law: Fit, evidence: Evidence, block: Block, place: Place) -> Cause:
         "{has}": "have" if place.plural else "has",
         "{is}": "are" if place.plural else "is",
         "{whole}": block.title,
+        "{f}": block.function,
     }
     text = law.sentence
     for gap, word in words.items():

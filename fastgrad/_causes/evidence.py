@@ -20,6 +20,11 @@ CLEAR = 30.0
 # No single entry counts for more than this many digits, however narrow its bar.
 MOST_DIGITS = 12.0
 
+# Where x is made of plain numbers, factors and zeros come about by accident, whatever the other digits of an entry are.
+MOST_DIGITS_AT_PLAIN_X, FEW_ZEROS = 1.5, 3
+# Entries that are looked at for a common quantum, and steps of it up to which a number counts as a multiple.
+_SAMPLED, _MOST_STEPS = 64, 1e7
+
 # Relative bars: wider than MOST_COARSE they hide errors that would change the picture, below FINE they hide nothing.
 MOST_COARSE, FINE = 2e-3, 1e-6
 
@@ -78,18 +83,43 @@ class Evidence:
 
     @cached_property
     def quantum(self) -> float:
-        """What all wrong analytical values are multiples of: 1 for integers, next to nothing for others."""
-        return largest_common_power_of_two(self.analytical[self.wrong])
+        """What all wrong values, right and claimed, are multiples of: 1 for integers, next to nothing for others."""
+        entries = np.flatnonzero(self.wrong)
+        entries = entries[:: math.ceil(entries.size / _SAMPLED) or 1]
+        analytical, numerical = self.analytical[entries], self.numerical[entries]
+        rounding = np.full(entries.size, 1e-12 * np.max(np.abs(analytical), initial=0.0))
+        quantum = common_quantum(
+            np.concatenate([analytical, numerical]), np.concatenate([rounding, self.tolerance[entries]])
+        )
+        return quantum or largest_common_power_of_two(self.analytical[self.wrong])
+
+    @cached_property
+    def at_plain_x(self) -> bool:
+        """Whether at least half of x are plain numbers: 1, 2, 3, or 0.1 and 0.5."""
+        return bool(2 * np.count_nonzero(is_plain(self.x)) >= self.x.size)
 
     @cached_property
     def granular_surprise(self) -> Floats:
-        """The surprise where values are multiples of a quantum: small integers agree easily."""
-        return np.fmax(self.surprise, -np.log10(1 + 2 * np.abs(self.difference) / self.quantum))
+        """The surprise where values are multiples of a quantum, or x is plain: small integers agree easily."""
+        digits = np.fmax(self.surprise, -np.log10(1 + 2 * np.abs(self.difference) / self.quantum))
+        doubtful = is_plain(self.x) | self.at_plain_x
+        return np.where(doubtful, np.fmax(digits, -MOST_DIGITS_AT_PLAIN_X), digits)
+
+    def vanishes_by_accident(self, entries: Mask) -> bool:
+        """Whether x alone may make a derivative zero: plain numbers, 0 above all, or a difference of equal x."""
+        values, count = np.unique(self.x, return_counts=True)
+        copies = max(1.0, self.x.size / self.sizes["n"])  # a matrix has one of x for each row
+        alone = np.isin(self.x[entries], values[count <= copies])
+        # A 0 can empty anything, another plain number among ordinary ones a few entries.
+        few = np.count_nonzero(entries) <= FEW_ZEROS
+        plain = self.at_plain_x or np.any(self.x == 0) or (few and np.any(is_plain(self.x)))
+        return bool(plain or not np.all(alone))
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A law that passed; its sentence has gaps: {who} {has} {is} for the entries, {whole} for the stretch."""
+    """A law that passed; its sentence has gaps: {who} {has} {is} for the entries, {whole} for the stretch, {f} for
+    what was differentiated."""
 
     kind: str
     sentence: str
@@ -131,6 +161,32 @@ def largest_common_power_of_two(values: Floats) -> float:
         return 0.0
     digits = np.abs(np.ldexp(mantissa, 53)).astype(np.int64)
     return float(np.min(np.ldexp((digits & -digits).astype(np.float64), exponent - 53)))
+
+
+def common_quantum(values: Floats, tolerance: Floats) -> float:
+    """The largest power of two or ten of which all values are multiples, within a tolerance; 0 if it is too fine."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if not 0 < largest < math.inf:
+        return 0.0
+    powers = [math.ldexp(1.0, k - math.frexp(_MOST_STEPS)[1]) for k in range(math.frexp(_MOST_STEPS)[1] + 1)]
+    unit = math.ldexp(1.0, min(math.frexp(largest)[1], 1023))  # the next one is no number
+    top = math.floor(math.log10(largest))
+    tens = [float(f"1e{k}") for k in range(max(top - 7, -300), top + 1)]
+    for quantum in sorted((*(unit * power for power in powers), *tens), reverse=True):
+        steps = values / quantum
+        if quantum and np.all(np.abs(steps - np.rint(steps)) * quantum <= tolerance):
+            return quantum
+    return 0.0
+
+
+def is_plain(values: Floats) -> Mask:
+    """Where a number is one that people type: at most two decimal digits, or as few bits; 0, 1, -0.5, 2.5, 0.03, 40."""
+    mantissa, _ = np.frexp(values)
+    with np.errstate(all="ignore"):
+        digits = np.abs(values) / 10.0 ** (np.floor(np.log10(np.abs(values))) - 1)
+        rounding = np.where(values.astype(np.float32) == values, 1e-7, 1e-14)
+        decimal = np.abs(digits - np.rint(digits)) <= rounding * digits
+    return np.asarray((64 * mantissa == np.rint(64 * mantissa)) | decimal)
 
 
 def feasible(target: Floats, column: Floats, tolerance: Floats) -> tuple[float, float, float] | None:

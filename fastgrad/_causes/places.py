@@ -41,9 +41,17 @@ class Block:
         """What it is called as a whole."""
         return f"block {self.name}" if self.name else "the gradient"
 
+    @property
+    def function(self) -> str:
+        """What the derivatives are of."""
+        return "f"
+
     def number(self, entry: int) -> str:
-        """What an entry is called, counted from the start."""
-        return str(entry)
+        """What an entry is called, as in the tables: 3, [1, 0], W1[1, 0], or the bare name of a scalar."""
+        if not self.name and len(self.shape) < 2:
+            return str(entry)
+        index = ", ".join(str(int(i)) for i in np.unravel_index(entry, self.shape))
+        return f"{self.name}[{index}]" if self.shape else self.name
 
     @property
     def lengths(self) -> dict[str, float]:
@@ -87,7 +95,7 @@ def find_place(selection: Selection, block: Block) -> Place:
     if block.size > 1 and selection.fits(np.ones(block.size, np.bool_)):
         return Place(f"the entries{of}") if of else Place("every entry", plural=False)
     if np.count_nonzero(selection.meant) > MOST_LISTED:
-        for text, mask in _patterns(block.shape, selection.meant):
+        for text, mask in _patterns(block, selection.meant):
             if selection.fits(mask):
                 return Place(text.replace("{of}", of), plural=not text.startswith("every"))
     return listed(selection.meant, block)
@@ -106,13 +114,13 @@ def find_blocks(selection: Selection, touched: list[Block]) -> Place | None:
 
 def listed(meant: Mask, block: Block) -> Place:
     """The entries one by one, or how many there are."""
-    of = f" of {block.name}" if block.name else ""
     entries = [block.number(int(i)) for i in np.flatnonzero(meant)[: MOST_LISTED + 1]]
     if len(entries) == 1:
-        return Place(f"entry {entries[0]}{of}", plural=False, pattern=False)
+        return Place(f"entry {entries[0]}" if block.shape else entries[0], plural=False, pattern=False)
     if len(entries) > MOST_LISTED:
+        of = f" of {block.name}" if block.name else ""
         return Place(f"the {np.count_nonzero(meant)} wrong entries{of}", pattern=False)
-    return Place(f"entries {', '.join(entries[:-1])} and {entries[-1]}{of}", pattern=False)
+    return Place(f"entries {', '.join(entries[:-1])} and {entries[-1]}", pattern=False)
 
 
 def join_names(blocks: list[Block]) -> str:
@@ -123,16 +131,16 @@ def join_names(blocks: list[Block]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _patterns(shape: tuple[int, ...], meant: Mask) -> Iterator[tuple[str, Mask]]:
+def _patterns(block: Block, meant: Mask) -> Iterator[tuple[str, Mask]]:
     """The smallest set of each kind that holds all entries meant."""
     flat = np.arange(meant.size)
-    if len(shape) > 1:
-        yield from _grid_patterns(shape, meant)
+    if len(block.shape) > 1:
+        yield from _grid_patterns(block.shape, meant)
     first, last = (int(i) for i in np.flatnonzero(meant)[[0, -1]])
-    yield f"entries {first}..{last}{{of}}", (flat >= first) & (flat <= last)
+    yield f"entries {block.number(first)}..{block.number(last)}", (flat >= first) & (flat <= last)
     for period, ordinal in ORDINALS.items():
         offset = first % period
-        yield f"every {ordinal} entry{{of}} from {offset} on", flat % period == offset
+        yield f"every {ordinal} entry from {block.number(offset)} on", flat % period == offset
 
 
 def _grid_patterns(shape: tuple[int, ...], meant: Mask) -> Iterator[tuple[str, Mask]]:

@@ -35,7 +35,7 @@ def log_chance_of_places(evidence: Evidence, prediction: Floats, population: Flo
     alike = np.searchsorted(ordered, numerical + tolerance, "right")
     alike -= np.searchsorted(ordered, numerical - tolerance, "left")
     by_accident = np.log10(np.maximum(alike - 1, 1e-300) / population.size)
-    surprise = np.where(silent, 0.0, np.fmax(evidence.surprise[wrong], by_accident))
+    surprise = np.where(silent, 0.0, np.fmax(evidence.granular_surprise[wrong], by_accident))
     # A wrong entry that the law leaves open costs as much as a parameter.
     return log_chance(surprise, free=int(np.count_nonzero(silent)), among=MANY)
 
@@ -67,10 +67,11 @@ def rearrangements(evidence: Evidence) -> Iterator[tuple[str, str, NDArray[np.in
         yield from _moved_rows(index.reshape(shape), evidence.wrong.reshape(shape), "row")
         yield from _moved_rows(index.reshape(shape).T, evidence.wrong.reshape(shape).T, "column")
     yield "reversed", "{whole} is in reverse order", index[::-1]
+    shifted = "{whole} is shifted" if len(shape) < 2 else "{whole}, read as one row, is shifted"
     for distance in sorted({1, 2, 3, *shape[-1:]}):
         for shift, text in (
-            (distance, f"{{whole}} is shifted: analytical[i + {distance}] is the derivative of entry i"),
-            (-distance, f"{{whole}} is shifted: analytical[i] is the derivative of entry i + {distance}"),
+            (distance, f"{shifted}: analytical[i + {distance}] is the derivative of entry i"),
+            (-distance, f"{shifted}: analytical[i] is the derivative of entry i + {distance}"),
         ):
             if distance < size:
                 source = index + shift
@@ -88,11 +89,12 @@ def _moved_rows(index: NDArray[np.intp], wrong: Mask, what: str) -> Iterator[tup
         yield f"swapped {what}s", text, _in_order(source, what)
     for distance in (1, -1):
         source = np.roll(index, -distance, axis=0)
-        if distance == 1:
-            text, source[-1] = f"{what} i + 1 of {{whole}} is that of {what} i", -1
-        else:
-            text, source[0] = f"{what} i of {{whole}} is that of {what} i + 1", -1
-        yield "shift", f"the {what}s of {{whole}} are shifted: {text}", _in_order(source, what)
+        there, here = (f"{what} i + 1", f"{what} i")[::distance]
+        text = f"the {what}s of {{whole}} are shifted: {there} of {{whole}} is that of {here}"
+        yield "shift", text + ", cyclically", _in_order(source, what)
+        source = source.copy()
+        source[-1 if distance == 1 else 0] = -1
+        yield "shift", text, _in_order(source, what)
 
 
 def _in_order(source: NDArray[np.intp], what: str) -> NDArray[np.intp]:

@@ -33,6 +33,9 @@ def add_directional(commands: Any) -> None:
     )
     group.add_argument("--directions", type=int, default=8, metavar="K", help="random directions (default: 8)")
     add_seed(group, "the directions")
+    group.add_argument(
+        "--rtol", type=float, default=1e-6, metavar="R", help="relative difference that does not matter (default: 1e-6)"
+    )
     group.add_argument("--max-evaluations", type=int, metavar="N", help="limit for all evaluations of f")
     group.add_argument("--time-limit", type=float, metavar="T", help="seconds after which no new work is begun")
     group.add_argument("--no-locate", action="store_true", help="stop at the verdict")
@@ -50,6 +53,7 @@ def _run_directional(options: argparse.Namespace) -> fastgrad.DirectionalCheck:
         args=args,
         directions=options.directions,
         rng=options.rng,
+        rtol=options.rtol,
         localise=not options.no_locate,
         max_evaluations=options.max_evaluations,
         time_limit=options.time_limit,
@@ -79,11 +83,27 @@ def add_line_integral(commands: Any) -> None:
     )
     group.add_argument("--segments", type=int, default=4, metavar="K", help="random segments (default: 4)")
     add_seed(group, "the segments")
+    group.add_argument(
+        "--rtol",
+        type=float,
+        default=1e-10,
+        metavar="R",
+        help="relative difference that does not matter (default: 1e-10)",
+    )
     group.add_argument("--no-locate", action="store_true", help="stop at the verdict")
+    add_threads(group, "integrate segments side by side", 1)
 
 
 def _run_line_integral(options: argparse.Namespace) -> fastgrad.LineIntegralCheck:
     f, gradient, x, args = problem(options)
     return fastgrad.check_line_integral(
-        f, x, gradient, args=args, segments=options.segments, rng=options.rng, localise=not options.no_locate
+        f,
+        x,
+        gradient,
+        args=args,
+        segments=options.segments,
+        rng=options.rng,
+        rtol=options.rtol,
+        localise=not options.no_locate,
+        threads=options.threads,
     )

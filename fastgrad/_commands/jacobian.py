@@ -10,6 +10,7 @@ _JACOBIAN_EXAMPLES = """\
 examples:
   fastgrad jacobian model.py:residual model.py:jacobian --at 1,2,3
   fastgrad jacobian model.py:residual jacobian.npy --at x.npy --plot entries.png
+  fastgrad jacobian model.py:residual sparse.npz --at x.npy
 """
 
 _HESSIAN_EXAMPLES = """\
@@ -26,7 +27,8 @@ def add_jacobian(commands: Any) -> None:
         "jacobian",
         _run_jacobian,
         help="compare a Jacobian with central differences, entry by entry",
-        description="Compare the Jacobian of a vector function F with central differences, entry by entry.",
+        description="Compare the Jacobian of a vector function F with central differences, entry by entry; a sparse "
+        "one (returned by a function, or saved by scipy.sparse.save_npz) by groups of columns that share no row.",
         examples=_JACOBIAN_EXAMPLES,
         problem=Problem("F", "the vector function", "jacobian"),
     )

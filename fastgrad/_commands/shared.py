@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastgrad._user_files import UnusableInput, array_in, arrays_in, named_arrays_in, object_named, point_in
+from fastgrad._user_files import UnusableInput, array_in, arrays_in, matrix_or_arrays_in, object_named, point_in
 
 EPILOG = """\
 exit codes:
@@ -86,9 +86,11 @@ def _add_answer(parser: argparse.ArgumentParser) -> None:
     add("-h", "--help", action="help", help="show this help and exit")
 
 
-def add_threads(group: Any) -> None:
-    """For checks that run on several threads."""
-    group.add_argument("--threads", type=int, metavar="N", help="threads that evaluate f (default: all)")
+def add_threads(group: Any, what: str = "evaluate f", default: int | None = None) -> None:
+    """For checks that run on several threads; None is all of them."""
+    group.add_argument(
+        "--threads", type=int, default=default, metavar="N", help=f"threads that {what} (default: {default or 'all'})"
+    )
 
 
 def add_seed(group: Any, what: str) -> None:
@@ -112,7 +114,9 @@ def problem(options: argparse.Namespace) -> tuple[Any, Any, Any, tuple[Any, ...]
 def _derivative(target: str, role: str) -> Any:
     if target.endswith(".npy"):
         return array_in(target, role=role)
-    return (named_arrays_in if target.endswith(".npz") else object_named)(target, role=role)
+    if target.endswith(".npz"):
+        return matrix_or_arrays_in(target, role=role)
+    return object_named(target, role=role, otherwise=", or a .npy or .npz file")
 
 
 # --- files to be written: whether they can is found out before f is evaluated --------------------------------------
@@ -143,7 +147,7 @@ def drawing_to(path: str | None, draw: Callable[..., Any]) -> Callable[[Any], No
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UnusableInput('--plot needs matplotlib, which is missing: pip install "fastgrad[plot]".') from error
+        raise UnusableInput("--plot needs matplotlib, which is missing: pip install matplotlib.") from error
     figure = Figure(figsize=(6.0, 4.2), layout="constrained")
     known = sorted(figure.canvas.get_supported_filetypes())
     if Path(path).suffix.removeprefix(".") not in known:

@@ -17,7 +17,8 @@ from fastgrad._jacobian.screen import screen_all
 from fastgrad._judge.plain import advise, judge_plain
 from fastgrad._judge.row_noise import RowNoise, constant_row_noise
 from fastgrad._judge.rows import Entries, make_row_setting
-from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, NOISE_WIDTH, ROUNDING, Flag
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING
+from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, Flag
 from fastgrad._vector_schedule import Groups, VectorEvaluator
 from fastgrad._vector_trial import VectorTrial
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from fastgrad._options import constants_of, positive_number
 from fastgrad._vector_objective import Shape, VectorObjective, fills_argument, prepare_vector
 from fastgrad._vector_schedule import VectorEvaluator, single_columns
 from fastgrad._vector_trial import VectorTrial, try_vector
-from fastgrad.steps import Automatic, StepRule, resolve_steps
+from fastgrad.steps import Automatic, StepRule, resolve_scaled_steps, resolve_steps
 
 Floats = NDArray[np.float64]
 
@@ -62,6 +62,11 @@ def make_request(
         constants=constants_of(constants),
         threads=threads,
     )
+
+
+def for_groups(request: Request, epsilon: float | ArrayLike | StepRule | None, point: Point) -> Request:
+    """The same for columns that move together: where no step is asked for, it follows the sizes of the coordinates."""
+    return replace(request, steps=resolve_scaled_steps(None, point)) if epsilon is None else request
 
 
 def noise_of_rows(noise: Any, shape: Shape, name: str = "F") -> Floats:

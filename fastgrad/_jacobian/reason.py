@@ -69,7 +69,7 @@ def _reason_of_mismatch(found: Assessment, analytical: NDArray[Any], words: Word
         return f"the analytical {words.matrix} is {analytical[first]} at {words.entry(first)}{more}{differ}"
     worst = int(worst_first(found, analytical, 1)[0])
     unseen = np.count_nonzero((found.flags & Flag.UNCONFIRMED) != 0)
-    also = f" ({unseen} more differ and were not looked at closely)" if unseen else ""
+    also = f" ({unseen} more were left open by first differences and not looked at closely)" if unseen else ""
     return (
         f"{wrong} of {_entries(analytical.size)} differ{'s' if wrong == 1 else ''} by more than "
         f"{'its' if wrong == 1 else 'their'} error bar{also}; worst {words.entry(worst)}: analytical "

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._assessment import verdict_names, verdicts_of
 from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
 from fastgrad._jacobian.symmetry import Asymmetry
@@ -68,8 +69,8 @@ class JacobianCheck(HtmlReport, tuple[NDArray[Any], float]):
     estimate, uncertainty : ndarray of float64, shape (m, n)
         Best estimate of each entry and its error bar; the verdict rests on them. For an entry that agreed at the
         first step (flag PLAIN) the bar is noise plus difference.
-    verdicts : ndarray of int8, shape (m, n)
-        Of each entry: 0 inconclusive, 1 match, 2 mismatch.
+    verdicts : ndarray of Verdict, shape (m, n)
+        Of each entry; made anew whenever asked for.
     flags : ndarray of uint16, shape (m, n)
         What else is known of each entry: `fastgrad.Flag` values.
     kinks : tuple of KinkedEntry
@@ -106,7 +107,7 @@ class JacobianCheck(HtmlReport, tuple[NDArray[Any], float]):
     step: NDArray[np.float64]
     estimate: NDArray[np.float64]
     uncertainty: NDArray[np.float64]
-    verdicts: NDArray[np.int8]
+    _codes: NDArray[np.int8]  # of `verdicts`
     flags: NDArray[np.uint16]
     kinks: tuple[KinkedEntry, ...]
     causes: tuple[Cause, ...]
@@ -130,6 +131,11 @@ class JacobianCheck(HtmlReport, tuple[NDArray[Any], float]):
         return (self.numerical_jacobian, self.relative_error)
 
     @property
+    def verdicts(self) -> NDArray[np.object_]:
+        """Of each entry."""
+        return verdicts_of(self._codes)
+
+    @property
     def passed(self) -> bool:
         """True for MATCH only."""
         return self.verdict is Verdict.MATCH
@@ -140,56 +146,16 @@ class JacobianCheck(HtmlReport, tuple[NDArray[Any], float]):
 
     def __str__(self) -> str:
         cost = [cost_line(self, self._function)]
-        parts = [headline(self), norm_lines(self), self._block_lines(), self._worst_lines(), cost]
-        return "\n\n".join("\n".join(lines) for lines in parts if lines)
-
-    def _block_lines(self) -> list[str]:
-        if not self.row_errors:
-            return []
-        worst_first = sorted(self.row_errors.items(), key=lambda item: -np.nan_to_num(item[1], nan=np.inf))
-        return table([("rows", "relative error"), *((name, f"{error:.3g}") for name, error in worst_first)])
-
-    def _worst_lines(self) -> list[str]:
-        if not self.worst:
-            return []
-        rows = [
-            (
-                entry.row, entry.column, f"{entry.x:.4g}", f"{entry.step:.0e}", f"{entry.analytical:.6g}",
-                f"{entry.numerical:.6g}", f"{entry.uncertainty:.0e}", f"{entry.absolute:.1e}",
-            )
-            for entry in self.worst
-        ]  # fmt: skip
-        counts = Counter(entry.verdict for entry in self.worst)
-        shown = ", ".join(f"{counts[kind]} {word}" for kind, word in SHOWN.items() if counts[kind])
         m, n = self.numerical_jacobian.shape
-        columns = ("row", "column", "x", "step", "analytical", "numerical", "+-", "absolute")
-        return [f"worst {len(rows)} of {m} x {n} entries ({shown})", *table([columns, *rows])]
+        worst = worst_lines(self.worst, f"{m} x {n} entries")
+        parts = [headline(self), norm_lines(self), block_lines(self.row_errors), worst, cost]
+        return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, ready for json.dumps (NaN stays a float)."""
-        arrays = (
-            *("numerical_jacobian", "analytical_jacobian", "step", "estimate", "uncertainty", "verdicts", "flags"),
-            "noise",
-        )
-        plain = ("relative_error", "reason", "rtol", "max_absolute", "mean_absolute", "evaluations", "elapsed")
-        return {
-            "verdict": self.verdict.value,
-            **{name: getattr(self, name) for name in (*plain, "threads", "executor")},
-            "shape": list(self.numerical_jacobian.shape),
-            "dtype": str(self.numerical_jacobian.dtype),
-            **{name: getattr(self, name).tolist() for name in arrays},
-            "row_errors": dict(self.row_errors),
-            "kinks": [{**kink.__dict__, "index": list(kink.index), "slopes": list(kink.slopes)} for kink in self.kinks],
-            "causes": [dict(cause.__dict__) for cause in self.causes],
-            "worst": [
-                {**entry.__dict__, "index": list(entry.index), "verdict": entry.verdict.value} for entry in self.worst
-            ],
-            "norms": {
-                "difference": self.norms.difference,
-                "analytical": self.norms.analytical,
-                "numerical": self.norms.numerical,
-            },
-        }
+        kinks = [{**kink.__dict__, "index": list(kink.index), "slopes": list(kink.slopes)} for kink in self.kinks]
+        arrays = ("numerical_jacobian", "analytical_jacobian", "step", "estimate", "uncertainty", "flags", "noise")
+        return {**plain_fields(self, arrays), "kinks": kinks}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -210,3 +176,47 @@ class HessianCheck(JacobianCheck):
         found = self.asymmetry
         plain = None if found is None else {**found.__dict__, "index": list(found.index), "values": list(found.values)}
         return {**super().to_dict(), "asymmetry": plain}
+
+
+def block_lines(row_errors: Mapping[str, float]) -> list[str]:
+    """A table of the blocks of rows, worst first; nothing without blocks."""
+    worst_first = sorted(row_errors.items(), key=lambda item: -np.nan_to_num(item[1], nan=np.inf))
+    rows = [(name, f"{error:.3g}") for name, error in worst_first]
+    return table([("rows", "relative error"), *rows]) if rows else []
+
+
+def worst_lines(worst: tuple[Entry, ...], total: str) -> list[str]:
+    """A table of the worst entries; `total` says of how many."""
+    if not worst:
+        return []
+    rows = [
+        (
+            entry.row, entry.column, f"{entry.x:.4g}", f"{entry.step:.0e}", f"{entry.analytical:.6g}",
+            f"{entry.numerical:.6g}", f"{entry.uncertainty:.0e}", f"{entry.absolute:.1e}",
+        )
+        for entry in worst
+    ]  # fmt: skip
+    counts = Counter(entry.verdict for entry in worst)
+    shown = ", ".join(f"{counts[kind]} {word}" for kind, word in SHOWN.items() if counts[kind])
+    columns = ("row", "column", "x", "step", "analytical", "numerical", "+-", "absolute")
+    return [f"worst {len(rows)} of {total} ({shown})", *table([columns, *rows])]
+
+
+def plain_fields(result: Any, arrays: tuple[str, ...]) -> dict[str, Any]:
+    """What checks of dense and of sparse Jacobians have in common, and some arrays, as plain data."""
+    numbers = ("relative_error", "rtol", "max_absolute", "mean_absolute", "evaluations", "elapsed", "threads")
+    norms = result.norms
+    return {
+        "verdict": result.verdict.value,
+        **{name: getattr(result, name) for name in ("reason", *numbers, "executor")},
+        "shape": list(result.numerical_jacobian.shape),
+        "dtype": str(result.numerical_jacobian.dtype),
+        **{name: getattr(result, name).tolist() for name in arrays},
+        "verdicts": verdict_names(result._codes),
+        "row_errors": dict(result.row_errors),
+        "causes": [dict(cause.__dict__) for cause in result.causes],
+        "worst": [
+            {**entry.__dict__, "index": list(entry.index), "verdict": entry.verdict.value} for entry in result.worst
+        ],
+        "norms": {"difference": norms.difference, "analytical": norms.analytical, "numerical": norms.numerical},
+    }

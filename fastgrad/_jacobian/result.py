@@ -76,7 +76,7 @@ def make_result(
         step=step,
         estimate=found.estimate.reshape(n, m).T,
         uncertainty=found.bar.reshape(n, m).T,
-        verdicts=found.verdict.reshape(n, m).T,
+        _codes=found.verdict.reshape(n, m).T,
         flags=found.flags.reshape(n, m).T,
         kinks=_kinks(found, analytical, names),
         causes=_causes(point, analytical, found, names, constants, (m, n)),

@@ -9,12 +9,18 @@ from numpy.typing import NDArray
 from fastgrad import _threads
 from fastgrad._compiled.entry_kernels import screen
 from fastgrad._jacobian.differences import ColumnDifferences
+from fastgrad._judge.plain import JUMP_NOISE, STRAIGHT, UNSEEN
 from fastgrad._judge.rows import RowSetting
-from fastgrad._judge.verdict import NOISE_WIDTH, ROUNDING, Flag
+from fastgrad._judge.setting import GRADIENT_ROUNDINGS, MOST_ROUNDING, NOISE_WIDTH, ROUNDING, SMALLEST_SCALE
+from fastgrad._judge.verdict import Flag
 
 Floats = NDArray[np.float64]
 
 _WORTH_THREADS = 1 << 16  # entries
+_CONSTANTS = (
+    NOISE_WIDTH / math.sqrt(2.0), STRAIGHT, UNSEEN, JUMP_NOISE, GRADIENT_ROUNDINGS, MOST_ROUNDING, SMALLEST_SCALE,
+    int(Flag.PLAIN), int(Flag.ABSOLUTE),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,14 +47,13 @@ def screen_all(setting: RowSetting, first: ColumnDifferences, weight: Floats, la
         setting.unit, setting.value, setting.noise.sigmas[0],
         setting.largest_product, setting.mean_product, setting.largest_gradient, weight,
     )  # fmt: skip
-    width = NOISE_WIDTH / math.sqrt(2.0)
-    rule = (setting.rtol, setting.precision, ROUNDING, width, int(Flag.PLAIN), int(Flag.ABSOLUTE))
+    rule = (setting.rtol, setting.precision, ROUNDING)
     lanes = lanes if size >= _WORTH_THREADS else 1
 
     def run(lane: int) -> None:
         share = (n * lane // lanes, n * (lane + 1) // lanes)
-        values = (first.above, first.below)
-        screen((start, row, setting.given), columns, rows, values, rule, *share, estimate, bar, flags, summary)
+        given = ((start, row, setting.given), columns, rows, (first.above, first.below), rule, _CONSTANTS)
+        screen(*given, *share, estimate, bar, flags, summary)
 
     _threads.run_on_threads(run, lanes)
     return Screened(estimate, bar, flags, int(summary[:, 0].sum()), summary[:, 1])

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_ROUNDINGS = 1e3  # units in the last place by which equal entries may differ, computed in two ways
+_ROUNDINGS = 1e3  # units in the last place of the largest term by which equal entries may differ
+_SHARE_OF_RTOL = 1e-2  # of an entry: what an inverse or a solver leaves, far below what matters
 _MISMATCH_BARS = 5.0  # bars by which numerical entries must differ
 _STRIPE = 1 << 20  # entries compared at once
 
@@ -33,19 +34,21 @@ class Asymmetry:
     count: int
 
 
-def asymmetry(matrix: NDArray[Any], scale: Floats) -> Asymmetry | None:
+def asymmetry(matrix: NDArray[Any], scale: Floats, rtol: float) -> Asymmetry | None:
     """The worst pair of a Hessian that differs beyond rounding; `scale` is a typical size of each coordinate.
 
-    Rounding is that of the entries themselves, and of the largest term of the quadratic form as it reaches them.
+    Rounding is a small share of the tolerance of the entries themselves, since a Hessian may come from a solver, and
+    that of the largest term of the quadratic form as it reaches them.
     """
     rounding = _ROUNDINGS * float(np.finfo(matrix.dtype).eps)
+    own = max(rounding, _SHARE_OF_RTOL * rtol)
     values = matrix.astype(np.float64, copy=False)
     with np.errstate(all="ignore"):
         largest = max((float(np.nanmax(np.abs(values[i]) * scale[i] * scale)) for i in range(scale.size)), default=0.0)
 
     def allowed(here: slice) -> Floats:
         size = np.maximum(np.abs(values[here]), np.abs(values[:, here].T))
-        return np.asarray(rounding * (size + largest / scale / scale[here, None]))
+        return np.asarray(own * size + rounding * (largest / scale / scale[here, None]))
 
     return _worst_pair(values, allowed)
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._assess import limits
 from fastgrad._first import Bounds
 from fastgrad._jacobian.differences import Failure
 from fastgrad._judge.refine import Closeup, look_closely
 from fastgrad._judge.rows import RowSetting
+from fastgrad._looks import limits
 from fastgrad._noise_tables import require_seen
 from fastgrad._vector_schedule import VectorEvaluator, single_columns
 

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, MISMATCH_BARS, NOISE_WIDTH, Level, Setting
+from fastgrad._judge.setting import NOISE_WIDTH, Setting
+from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, MISMATCH_BARS, Level
 
 _CONFIRMING_BARS = 2.0  # that a difference must exceed at a clearly different step too
 
@@ -32,7 +33,7 @@ def shows_mismatch(setting: Setting, i: int, levels: list[Level]) -> bool:
     shown = {}
     for level in levels:
         difference = abs(level.estimate - setting.analytical[i])
-        trusted = setting.is_near(i, level.step) and (kinked or is_quiet(level, difference))
+        trusted = setting.is_within(i, level.step) and (kinked or is_quiet(level, difference))
         if trusted and difference > level.bar + setting.tolerance(i, level.estimate):
             shown[level.step] = difference / level.bar if level.bar > 0.0 else math.inf
     return any(

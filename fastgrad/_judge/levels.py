@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastgrad._judge.grid import quantum
-from fastgrad._judge.verdict import NOISE_WIDTH, ROUNDING, Level
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING
+from fastgrad._judge.verdict import Level
 
 _QUANTUM_SHARE = 0.3
 _ONE_SIDED_NOISE = 3.5  # the one-sided formula amplifies noise by so much more

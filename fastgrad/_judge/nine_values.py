@@ -8,7 +8,8 @@ import numpy as np
 
 from fastgrad._judge.noise import TableState, difference_table
 from fastgrad._judge.search import Search
-from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, NOISE_WIDTH, Flag, Level, Ruling, Verdict, judge_levels
+from fastgrad._judge.setting import NOISE_WIDTH
+from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, Flag, Level, Ruling, Verdict, judge_levels
 
 _MARGIN = 1.5  # nine values tell a standard deviation to a third or so
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._judge.verdict import NOISE_WIDTH, ROUNDING, Floats, Setting
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING, Floats, Setting
 
-_STRAIGHT = 1e-3  # of the slope: smaller jumps between the slopes on both sides are curvature
+STRAIGHT = 1e-3  # of the slope: smaller jumps between the slopes on both sides are curvature
 # Truncation is a jump times step over 6 L, if f varies over L. The scale of a coordinate may be 20 L or so: a jump of
 # this many tolerances, times scale over step, may hide a truncation of the tolerance.
-_UNSEEN = 0.3
+UNSEEN = 0.3
+JUMP_NOISE = 4.0  # noise bars that the jump between noisy slopes may reach
 _MARGIN = 1.4  # by which a step foretold to suit must suit, because it is varied by a quarter
 _FACTORS = tuple(sorted((2.0**k for k in range(-14, 15)), key=lambda factor: abs(math.log(factor))))
 
@@ -45,8 +46,8 @@ class _Parts:
     @property
     def resolved(self) -> Mask:
         """Whether difference and noise lie within the tolerance and f is straight: a kink would show in its slopes."""
-        straight = np.minimum(_STRAIGHT, self.room) * self.size
-        bend = np.maximum(np.maximum(straight, 4.0 * self.noise), self.tolerance)
+        straight = np.minimum(STRAIGHT, self.room) * self.size
+        bend = np.maximum(np.maximum(straight, JUMP_NOISE * self.noise), self.tolerance)
         half = self.tolerance / 2
         return np.asarray((self.difference <= half) & (self.noise <= half) & (self.slope_jump <= bend))
 
@@ -74,7 +75,7 @@ def _parts(setting: Setting, index: Index, step: Floats, above: Floats, below: F
         slope_jump=np.abs((above - setting.value) - (setting.value - below)) / step,
         size=np.maximum(np.abs(quotient), np.abs(analytical)),
         tolerance=tolerance,
-        room=_UNSEEN * setting.rtol * setting.scale[index] / step,
+        room=UNSEEN * setting.rtol * setting.scale[index] / step,
     )
 
 
@@ -87,7 +88,7 @@ def judge_plain(
     resolved = seen.resolved
     absolute_tolerance = setting.absolute_tolerance(index)
     small = (seen.difference <= seen.noise) & (seen.noise <= absolute_tolerance / 2) & ~resolved
-    small &= seen.slope_jump <= np.maximum(4.0 * seen.noise, absolute_tolerance)
+    small &= seen.slope_jump <= np.maximum(JUMP_NOISE * seen.noise, absolute_tolerance)
     if small.any():
         small &= setting.is_calm(index, step)
     relative = resolved & (np.maximum(seen.difference, seen.noise) <= setting.rtol * seen.size)

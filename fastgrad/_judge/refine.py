@@ -6,7 +6,7 @@ whoever drives many of them evaluates all their requests at once.
 """
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,15 @@ import numpy as np
 from fastgrad._judge.confirm import kink_slopes
 from fastgrad._judge.nine_values import judge_nine_values
 from fastgrad._judge.search import Search
+from fastgrad._judge.setting import Setting
 from fastgrad._judge.stairs import height_of_step, is_flat_close_by, steepest_slope
-from fastgrad._judge.verdict import MISMATCH_BARS, Flag, Level, Ruling, Setting, Verdict, judge_levels
+from fastgrad._judge.verdict import MISMATCH_BARS, Flag, Level, Ruling, Verdict, judge_levels, set_bars, uncontradicted
 
 _FASTEST = 1000.0  # radians over the scale of a coordinate, of what may hide in the noise
 _VANISHES = 2.0  # bars from zero
 _STEP_NOISE = 0.1  # of the height of steps: rounding to them has a standard deviation of 0.29
+_LEVELS_OF_A_SLOPE, _DECADES_OF_A_SLOPE = 3, 100.0
+_CLOSE_BY = (0.25, 0.06)  # of the widest step over which f is quiet
 _NEXT = 0.4  # between steps that show the same, if there is anything to see
 
 Look = Generator[list[float], list[float], "Closeup"]
@@ -53,7 +56,7 @@ def look_closely(setting: Setting, i: int, step: float, known: dict[float, float
         wide = yield from search.look(search.generic(float(setting.widest_step(i))))
         if wide is not None and search.is_flat() and setting.is_flat_enough(i, wide.step):
             return Closeup(Verdict.MATCH, 0.0, wide.bar, Flag.CONSTANT, wide.step, None)
-    ruling = judge_levels(setting, i, search.levels)
+    ruling = _judge(search)
     if ruling.verdict is Verdict.MISMATCH:
         ruling = yield from _contest(search)
     if ruling.verdict is Verdict.MISMATCH or (ruling.verdict is Verdict.MATCH and ruling.flags & Flag.SCALE):
@@ -62,6 +65,8 @@ def look_closely(setting: Setting, i: int, step: float, known: dict[float, float
             return _see_past_stairs(search, ruling, steepest)
     if ruling.verdict is Verdict.MATCH and ruling.flags & Flag.SCALE:
         ruling = yield from _match_again(search, ruling)
+    if ruling.verdict is Verdict.MATCH and not setting.is_calm(i, ruling.best.step):
+        ruling = yield from _match_from_close_by(search, ruling)
     ruling = yield from judge_nine_values(search, ruling)
     return _conclude(search, ruling)
 
@@ -69,31 +74,64 @@ def look_closely(setting: Setting, i: int, step: float, known: dict[float, float
 def _match_again(search: Search, ruling: Ruling) -> Generator[list[float], list[float], Ruling]:
     """What a match has to stand if levels at other scales exclude it: another level close to the one that agrees.
 
-    Values rounded to a grain may happen to lie on a line, of a slope that is not theirs, but hardly twice.
+    Values rounded to a grain may happen to lie on a line, of a slope that is not theirs, but hardly twice. Nor do
+    levels closer to x show a mismatch: from afar a fine term of f averages out, and with it its derivative.
     """
     yield from search.look(search.generic(_NEXT * ruling.best.step))
     again = judge_levels(search.setting, search.i, search.levels)
     excluded = any(
-        abs(level.estimate - search.setting.analytical[search.i])
-        > level.bar + search.setting.tolerance(search.i, level.estimate)
-        for level in search.levels
-        if 0.3 * _NEXT < level.step / ruling.best.step < 1.0
+        search.excludes(level) for level in search.levels if 0.3 * _NEXT < level.step / ruling.best.step < 1.0
     )
-    if again.verdict is Verdict.MATCH and not excluded:
+    if again.verdict is Verdict.MATCH and not excluded and not search.shows_mismatch(below=again.best.step):
         return again
     return Ruling(Verdict.INCONCLUSIVE, again.best, again.flags | Flag.SCALE)
+
+
+def _match_from_close_by(search: Search, ruling: Ruling) -> Generator[list[float], list[float], Ruling]:
+    """What a match has to stand if f is much quieter close by: levels there.
+
+    What passes for noise from afar may be a fine term of f, whose derivative has then averaged out.
+    """
+    calm = search.setting.calm_step(search.i)
+    for factor in _CLOSE_BY:
+        level = yield from search.look(search.generic(max(factor * calm, search.floor)))
+        if level is None or not search.excludes(level, MISMATCH_BARS):
+            return ruling
+    return Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.SCALE)
 
 
 def _contest(search: Search) -> Generator[list[float], list[float], Ruling]:
     """What a mismatch has to stand: other scales, a second witness, what noise may hide."""
     setting, i = search.setting, search.i
-    yield from search.verify(judge_levels(setting, i, search.levels))
-    ruling = judge_levels(setting, i, search.levels)
+    yield from search.verify(_judge(search))
+    ruling = _judge(search)
     if ruling.verdict is Verdict.MISMATCH:
         confirmed = yield from search.confirm(ruling)
         if not confirmed or 0.0 < abs(setting.analytical[i]) <= _hidden_slope(search, ruling.best):
             return Ruling(Verdict.INCONCLUSIVE, ruling.best, ruling.flags | Flag.SCALE)
     return ruling
+
+
+def _judge(search: Search) -> Ruling:
+    """Judge all levels; a zero that some of them agree with is not saved by those that finer ones contradict."""
+    ruling = judge_levels(search.setting, search.i, search.levels)
+    forgotten = search.setting.analytical[search.i] == 0.0 and _is_one_slope(search)
+    if ruling.verdict is not Verdict.INCONCLUSIVE or not forgotten:
+        return ruling
+    return judge_levels(search.setting, search.i, uncontradicted(set_bars(search.levels)))
+
+
+def _is_one_slope(search: Search) -> bool:
+    """Whether levels over two decades of steps agree on a slope, and exclude zero.
+
+    Any oscillation averages out to zero from afar, which is no agreement with a derivative that was forgotten.
+    """
+    shown = [
+        level.step
+        for level in uncontradicted(set_bars(search.levels))
+        if abs(level.estimate) > MISMATCH_BARS * level.bar + search.setting.tolerance(search.i, level.estimate)
+    ]
+    return len(shown) >= _LEVELS_OF_A_SLOPE and max(shown) > _DECADES_OF_A_SLOPE * min(shown)
 
 
 def _is_on_stairs(search: Search, ruling: Ruling, steepest: float) -> Generator[list[float], list[float], bool]:
@@ -169,9 +207,8 @@ def _honest_bar(search: Search, verdict: Verdict, best: Level, *, is_contradicte
 
 def hold_all(
     talks: dict[int, Look], answer: Callable[[dict[int, list[float]]], dict[int, list[float]]]
-) -> dict[int, Closeup]:
-    """Hold conversations side by side, answering the questions of all in one batch per round."""
-    finished: dict[int, Closeup] = {}
+) -> Iterator[tuple[int, Closeup]]:
+    """Hold conversations side by side, answering the questions of all in one batch per round; gives the closed ones."""
     answers: dict[int, Any] = dict.fromkeys(talks)  # None opens a conversation
     while answers:
         questions = {}
@@ -179,6 +216,5 @@ def hold_all(
             try:
                 questions[i] = talks[i].send(given)
             except StopIteration as stop:
-                finished[i] = stop.value
+                yield i, stop.value
         answers = answer(questions) if questions else {}
-    return finished

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastgrad._judge.grid import generic_steps
 from fastgrad._judge.row_noise import RowNoise
-from fastgrad._judge.verdict import SMALLEST_SCALE, Setting
+from fastgrad._judge.setting import SMALLEST_SCALE, Setting
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -137,6 +137,7 @@ class RowSetting:
         analytical = self.given[entry] * self.unit[row]
         one_each = Setting(
             x=self.x[column],
+            extent=np.abs(self.x[column]),
             analytical=analytical,
             scale=scales(self.x[column], analytical, self.value[row], self.typical),
             typical=self.typical,
@@ -157,6 +158,7 @@ class RowSetting:
         i, one = int(self.entries.rows(index)[0]), self.of(index)
         return EntrySetting(
             x=one.x,
+            extent=one.extent,
             analytical=one.analytical,
             scale=one.scale,
             typical=self.typical,

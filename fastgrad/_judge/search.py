@@ -13,7 +13,8 @@ import numpy as np
 from fastgrad._judge.confirm import scatter, shows_mismatch
 from fastgrad._judge.grid import spacing
 from fastgrad._judge.levels import central_level, one_sided_level
-from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, NOISE_WIDTH, Level, Ruling, Setting, is_resolved_match, set_bars
+from fastgrad._judge.setting import NOISE_WIDTH, Setting
+from fastgrad._judge.verdict import LOCAL_NOISE_WIDTH, Level, Ruling, is_resolved_match, set_bars
 
 _MOST_LEVELS = 8
 _FACTOR = 64.0  # largest change of the step from one level to the next
@@ -24,6 +25,7 @@ _SMALLEST_IN_SPACINGS = 32.0
 _CLOSEST = 3.5  # noise bars to the difference, at the smallest step worth looking at before a mismatch
 _SAME_JUMP = (0.7, 1.43)
 _SAME_SCATTER = 3.0
+_STRANGE = 1e3  # scatter over the noise that was measured
 _SECOND = 5.0  # between the steps of two levels that confirm each other; they are varied by a quarter
 _NEXT_TO = 0.1  # logarithm: steps nearer to each other show the same
 
@@ -144,11 +146,15 @@ class Search:
         return _between(level.step, wanted, tried)
 
     def _steady_scatter(self) -> float:
-        """Scatter that stays the same however close one looks: noise, more than was measured; 0 if there is none."""
+        """Scatter that stays the same however close one looks: noise, more than was measured; 0 if there is none.
+
+        Far more than was measured is rather an oscillation, until one has looked from much closer.
+        """
         steps = [level.step for level in self.levels]
         local = [level.local_noise for level in self.levels]
         steady = len(local) >= 3 and max(local) <= _SAME_SCATTER * min(local)
-        return min(local) if steady and max(steps) > _FACTOR * min(steps) else 0.0
+        is_strange = min(local) > _STRANGE * self.setting.noise.largest
+        return min(local) if steady and max(steps) > _FACTOR ** (1 + is_strange) * min(steps) else 0.0
 
     def _wider_step(self, level: Level, highest: float) -> float | None:
         """Once, if f bends more than the noise measured and not as truncation does: it may be noise all the same."""
@@ -219,8 +225,19 @@ class Search:
             yield from self.look(self.generic(step))
         return self.shows_mismatch()
 
-    def shows_mismatch(self) -> bool:
-        return shows_mismatch(self.setting, self.i, self.levels)
+    def shows_mismatch(self, below: float = math.inf) -> bool:
+        """Whether the levels at steps below this, if given, do; f has moved at all of them."""
+        closer = (
+            self.levels
+            if below == math.inf
+            else [level for level in self.levels if level.step < below and len(set(level.values)) > 1]
+        )
+        return shows_mismatch(self.setting, self.i, closer)
+
+    def excludes(self, level: Level, bars: float = 1.0) -> bool:
+        """Whether the claimed derivative lies outside so many bars of a level, by more than the tolerance."""
+        gap = abs(level.estimate - self.setting.analytical[self.i])
+        return bool(gap > bars * level.bar + self.setting.tolerance(self.i, level.estimate))
 
     def _second_step(self, best: Level) -> float | None:
         """A step clearly different from the best, near x, at which the difference still sticks out of the bar."""

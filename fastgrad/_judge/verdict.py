@@ -2,29 +2,11 @@
 
 import enum
 import math
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastgrad._judge.grid import generic_steps
-from fastgrad._judge.noise import NoiseModel
-
-Floats = NDArray[np.float64]
-
-NOISE_WIDTH = 6.0  # half width of a bar in standard deviations of the noise measured once for all of f
-ROUNDING = 0.6 * 2.0**-53  # standard deviation of rounding a result, at the very least
-SMALLEST_SCALE = 1e-290  # products with a denormal scale would lose their digits, and divisions by it overflow
-_WIDEST_STEP = 0.1  # of the scale of a coordinate
-_NOISIER = 8.0  # so many times the noise close by is another noise
-_ROUNDING_INSIDE = 2.0**-42  # of f: what ordinary programs lose, more at some spacings than at others
-_NARROWEST_STEP = 2.0**-30
-_SMALLEST_PART = 1e-6  # of the largest x_i g_i: components below are looked at with the step that suits this one
-# Relative to its scale, a first step is not made wider than this for the sake of precision that nobody asked for:
-# ordinary curvature would pass for a kink there.
-_WIDEST_BALANCE = 1e-5
-_ROOM_IN_TOLERANCE = 3.5  # noise bars at the first step that fit into the tolerance
+from fastgrad._judge.setting import Setting
 
 
 class Verdict(enum.Enum):
@@ -41,153 +23,51 @@ INCONCLUSIVE, MATCH, MISMATCH = range(3)
 
 
 class Flag(enum.IntFlag):
-    """What else is known of a component."""
+    """What else is known of a component; several are combined with ``|``.
+
+    Attributes
+    ----------
+    NONE
+        0: nothing.
+    ABSOLUTE
+        1: too small to be resolved; seen to be small in the analytical gradient too.
+    KINK
+        2: the slopes on the two sides differ, however near one looks.
+    SCALE
+        4: differences at two scales contradict each other.
+    ONE_SIDED
+        8: at a bound, or f is not defined on one side.
+    NON_FINITE
+        16: f was NaN or infinite, or raised, near x.
+    NOISE
+        32: the error bar is wider than the tolerance because of the noise of f.
+    STATIONARY
+        64: undecided because x is a stationary point: both gradients vanish within the bars at all components.
+    CONSTANT
+        128: f does not depend on this coordinate.
+    STAIRCASE
+        256: f is flat at small scale and steps at a larger one.
+    UNCONFIRMED
+        512: left open by first differences, and not looked at closely: enough was seen, or spent.
+    PLAIN
+        1024: agreed at the first step; the bar is that of agreement, not of truncation.
+    NO_ROOM
+        2048: the bounds leave no room for a step.
+    """
 
     NONE = 0
-    ABSOLUTE = 1  # too small to be resolved; seen to be small in the analytical gradient too
-    KINK = 2  # the slopes on the two sides differ, however near one looks
-    SCALE = 4  # differences at two scales contradict each other
-    ONE_SIDED = 8  # at a bound, or f is not defined on one side
-    NON_FINITE = 16  # f was NaN or infinite, or raised, near x
-    NOISE = 32  # the error bar is wider than the tolerance because of the noise of f
-    STATIONARY = 64  # both values vanish within the bar
-    CONSTANT = 128  # f does not depend on this coordinate
-    STAIRCASE = 256  # f is flat at small scale and steps at a larger one
-    UNCONFIRMED = 512  # differs, but was not looked at closely because enough mismatches were confirmed
-    NO_ROOM = 2048  # the bounds leave no room for a step
-    PLAIN = 1024  # agreed at the first step; the bar is that of agreement, not of truncation
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all components of one check share. Values of f and derivatives are in units that avoid overflow."""
-
-    x: Floats
-    analytical: Floats  # finite; zero where the given one is not
-    scale: Floats  # s_i, the distance over which coordinate i varies
-    typical: float  # median of the scales
-    value: float  # f(x)
-    rtol: float
-    precision: float  # machine epsilon of the analytical gradient
-    noise: NoiseModel
-    grid: np.dtype[Any]  # the numbers that steps are multiples of
-    largest_product: float  # max |g_i| s_i
-    mean_product: float  # its root mean square
-    largest_gradient: float
-
-    def tolerance(self, i: Any, value: Any) -> Any:
-        """By how much a resolved component may differ: rtol, and the rounding of the analytical gradient itself.
-
-        The second term is capped, lest it excuse real errors of components with a tiny scale.
-        """
-        rounding = 4.0 * self.precision * self.largest_product / self.scale[i]
-        size = np.maximum(np.abs(self.analytical[i]), np.abs(value))
-        return self.rtol * size + np.minimum(rounding, 0.01 * self.rtol * self.largest_gradient)
-
-    def absolute_tolerance(self, i: Any) -> Any:
-        """Below this a component that cannot be resolved does not matter next to the others."""
-        return self.rtol * np.minimum(self.mean_product / self.scale[i], self.largest_gradient)
-
-    def sigma(self, i: Any, step: Any) -> Any:
-        """Standard deviation of the noise that a step in coordinate i meets."""
-        return self.noise.at(step / self.scale[i])
-
-    def depends_on_scale(self) -> bool:
-        return self.noise.depends_on_scale(ROUNDING * abs(self.value))
-
-    def widest_step(self, i: Any) -> Any:
-        return _WIDEST_STEP * np.maximum(self.scale[i], self.typical)
-
-    def widest_first_step(self, i: Any) -> Any:
-        """How wide a first step may be: the coordinate's own size says how far f can be trusted to be defined."""
-        return _WIDEST_STEP * self.scale[i]
-
-    def is_near(self, i: Any, step: Any) -> Any:
-        """Whether a step stays within the coordinate's own size: beyond it f may have become another function.
-
-        Far away saturated terms are flat, so a small difference there speaks neither for nor against a gradient.
-        """
-        magnitude = np.abs(self.x[i])
-        return (step <= magnitude) | (magnitude == 0.0)
-
-    def is_calm(self, i: Any, step: Any) -> Any:
-        """Whether f is about as quiet over a step as it is close by.
-
-        What looks like noise from afar only may be an oscillation, whose differences over a wide step are small
-        whatever the derivative is.
-        """
-        return self.sigma(i, step) <= self._calm_noise()
-
-    def calm_step(self, i: int) -> float:
-        """The widest step over which f is as quiet as close by; infinite if it is so over any."""
-        quiet, noise = self._calm_noise(), self.noise
-        noisy = [spacing for spacing, sigma in zip(noise.spacings, noise.sigmas, strict=True) if sigma > quiet]
-        return float(self.scale[i]) * noisy[0] / 64.0 if noisy else math.inf
-
-    def _calm_noise(self) -> Any:
-        return _NOISIER * np.maximum(self.noise.smallest, _ROUNDING_INSIDE * np.abs(self.value))
-
-    def is_flat_enough(self, i: Any, step: Any) -> Any:
-        """Whether values of f that are equal to the bit over a step show that coordinate i does not matter.
-
-        They do not where f is so large that a change of the size of the other components would be rounded away.
-        """
-        bar = NOISE_WIDTH * ROUNDING * abs(self.value) / step
-        return (self.largest_product == 0.0) | (bar <= self.absolute_tolerance(i))
-
-    def generic_step(self, i: int, step: float, attempt: int) -> float:
-        """One near the wanted step, with generic bits; another one at each attempt."""
-        index = np.array([i])
-        return float(generic_steps(self.x[index], np.array([step]), index, attempt, self.grid)[0])
-
-    def automatic_step(self, i: Any, multiplier: float) -> Floats:
-        """Where noise and truncation of a central difference balance if f''' is about f' / s^2, or a narrower one.
-
-        At least so wide that the noise cannot reach the tolerance, and no wider than that needs where the curvature
-        of f would show.
-        """
-        scale = self.scale[i]
-        part = np.maximum(np.abs(self.analytical[i]) * scale, _SMALLEST_PART * self.largest_product)
-        part = np.where(part > 0.0, part, np.where(self.value != 0.0, np.abs(self.value), 1.0))
-        level = np.maximum(self.noise.largest, ROUNDING * np.abs(self.value))
-        sigma = np.where(level > 0.0, level, 2.0**-53 * part)
-        balance = np.minimum(np.cbrt(3.0 * sigma / part), _WIDEST_BALANCE)
-        least = _ROOM_IN_TOLERANCE * NOISE_WIDTH * sigma / (self.rtol * part)
-        # A multiplier below 1 finds f more curved than assumed, one above 1 flatter or noisier.
-        wanted = np.maximum(min(multiplier, 1.0) * balance, np.minimum(least, _WIDEST_STEP)) * max(multiplier, 1.0)
-        return np.asarray(scale * np.maximum(wanted, _NARROWEST_STEP))
-
-
-def make_setting(
-    x: Floats,
-    analytical: Floats,
-    value: float,
-    *,
-    rtol: float,
-    precision: float,
-    noise: NoiseModel,
-    grid: Any,
-) -> Setting:
-    """Scales and sizes of a problem; the noise can be replaced later."""
-    magnitude = np.abs(x)
-    moving = magnitude[magnitude > 0.0]
-    typical = float(np.median(moving)) if moving.size else 1.0
-    scale = np.where(magnitude > 0.0, magnitude, typical)
-    if value != 0.0:
-        at_zero = np.flatnonzero((magnitude == 0.0) & (analytical != 0.0))
-        scale[at_zero] = np.minimum(typical, abs(value) / np.abs(analytical[at_zero]))
-    scale = np.maximum(scale, SMALLEST_SCALE)
-    product = np.abs(analytical) * scale
-    largest = float(product.max())
-    mean = largest * float(np.sqrt(np.mean((product / largest) ** 2))) if largest > 0.0 else 0.0
-    return Setting(
-        x, analytical, scale, typical, value, rtol, precision, noise, np.dtype(grid), largest, mean,
-        float(np.abs(analytical).max()),
-    )  # fmt: skip
-
-
-def with_noise(setting: Setting, noise: NoiseModel, grid: Any) -> Setting:
-    return replace(setting, noise=noise, grid=np.dtype(grid))
+    ABSOLUTE = 1
+    KINK = 2
+    SCALE = 4
+    ONE_SIDED = 8
+    NON_FINITE = 16
+    NOISE = 32
+    STATIONARY = 64
+    CONSTANT = 128
+    STAIRCASE = 256
+    UNCONFIRMED = 512
+    PLAIN = 1024
+    NO_ROOM = 2048
 
 
 @dataclass
@@ -300,4 +180,11 @@ def _some_level_agrees(setting: Setting, i: int, ordered: list[Level], differenc
         return False
     reach = setting.noise.spacing_of_largest * setting.scale[i] * _LARGE_SCALE
     wide = [level for level in ordered if level.step >= reach]
-    return bool(wide) and all(agrees(level) for level in wide)
+    return bool(wide) and all(agrees(level) and not _excludes_by_itself(setting, i, level) for level in wide)
+
+
+def _excludes_by_itself(setting: Setting, i: int, level: Level) -> bool:
+    """Whether the values of a level alone are far from the claim: noise of other coordinates does not excuse it."""
+    own = level.truncation + level.bend + level.noise_factor * LOCAL_NOISE_WIDTH * level.local_noise / level.step
+    gap = abs(level.estimate - setting.analytical[i])
+    return bool(gap > MISMATCH_BARS * own + setting.tolerance(i, level.estimate))

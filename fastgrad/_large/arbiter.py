@@ -7,7 +7,8 @@ import numpy as np
 
 from fastgrad._judge.noise import constant_noise
 from fastgrad._judge.refine import Closeup, look_closely
-from fastgrad._judge.verdict import Flag, Setting, Verdict, make_setting
+from fastgrad._judge.setting import Setting, make_setting
+from fastgrad._judge.verdict import Flag, Verdict
 from fastgrad._large.probes import Prober
 from fastgrad._large.samples import Sample
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._judge.verdict import NOISE_WIDTH
+from fastgrad._judge.setting import NOISE_WIDTH
 from fastgrad._large.directions import PAIR_NOISE, STENCIL, Direction, ErrorEstimate, estimate_error, measure
 from fastgrad._large.ladder import NOISE_POINTS, ladder_steps, noise_spacing, pick_step, table_noise
 from fastgrad._large.probes import Prober, Scaling, key_of

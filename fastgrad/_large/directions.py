@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._judge.verdict import NOISE_WIDTH
+from fastgrad._judge.setting import NOISE_WIDTH
 from fastgrad._large.intervals import chi_square_quantile
 
 Floats = NDArray[np.float64]

@@ -98,17 +98,18 @@ def _cause_of_block(prober: Prober, found: BlockFindings, constants: Mapping[str
         return None
     index = np.array([s.index for s in wrong])
     name = found.block.name or "x"
+    blocks = [Block(name, 0, (index.size,))]
     causes = find_causes(
         prober.point.flat[index], prober.analytical[index],
         [s.numerical for s in wrong], [s.bar for s in wrong], np.ones(index.size, np.bool_),
-        blocks=[Block(name, 0, (index.size,))],
+        blocks=blocks,
         constants={"n": float(prober.point.size), **_sizes(found.block), **constants},
     )  # fmt: skip
     if len(causes) != 1 or causes[0].kind in _REARRANGED | {"place", "one block", "some blocks"}:
         return None
     cause = causes[0]
     where = _where(found)
-    text = cause.sentence.replace(f"the entries of {name}", where).replace(f"entry 0 of {name}", where)
+    text = cause.sentence.replace(f"the entries of {name}", where).replace(f"entry {blocks[0].number(0)}", where)
     return replace(cause, block=found.block.name or None, sentence=text)
 
 
@@ -126,7 +127,8 @@ def _where(found: BlockFindings) -> str:
         return f"the entries{of}"
     positions = [s.index - found.block.start for s in found.wrong]
     if len(positions) == 1:
-        return f"entry {positions[0]}{of}"
+        number = found.block.number(positions[0])
+        return f"entry {number}" if found.block.name else f"entry {number}{of}"
     return f"the {len(positions)} wrong entries{of}"
 
 

@@ -15,7 +15,7 @@ from fastgrad import _threads
 from fastgrad._budget import BudgetSpent
 from fastgrad._calls import call
 from fastgrad._inputs import Array, Point, gradient_at, unflatten
-from fastgrad._judge.verdict import NOISE_WIDTH
+from fastgrad._judge.setting import NOISE_WIDTH
 from fastgrad._large.ladder import NOISE_POINTS, noise_spacing, table_noise
 from fastgrad._large.probes import Scaling
 from fastgrad._large.quadrature import NODES, Integral, integrate
@@ -79,7 +79,7 @@ class Line:
 
     def __init__(
         self, objective: Objective, point: Point, gradient: Callable[..., Any], args: tuple[Any, ...], value: float,
-        *, deadline: float = math.inf,
+        *, deadline: float, threads: int | None,
     ) -> None:  # fmt: skip
         self._objective = objective
         self._point = point
@@ -90,10 +90,16 @@ class Line:
         self._counting = threading.Lock()
         self._deadline = deadline
         self._is_threaded = False
+        self.threads = _threads.count_threads(threads)
         self.noise = 0.0
         self.evaluations = 0
         self.gradients = 0
         self.precision = float(np.finfo(np.float64).eps)
+
+    @property
+    def route(self) -> str:
+        """How segments are integrated, for the report."""
+        return "threads" if self.threads > 1 else "serial"
 
     def measure_noise(self, direction: Floats, least: float) -> None:
         """From values close to x along a direction, at two spacings: a regular one may alias; 16 evaluations."""
@@ -129,10 +135,10 @@ class Line:
             self.precision = max(self.precision, float(np.finfo(found.dtype).eps))
         return found
 
-    def segments(self, directions: Sequence[Floats], length: float, panels: int, threads: int) -> list[Segment]:
+    def segments(self, directions: Sequence[Floats], length: float, panels: int) -> list[Segment]:
         """Several segments, side by side on threads."""
         found: list[Segment | None] = [None] * len(directions)
-        lanes = min(threads, len(directions))
+        lanes = min(self.threads, len(directions))
 
         def run(lane: int) -> None:
             for k in range(lane, len(directions), lanes):

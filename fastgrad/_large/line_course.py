@@ -40,7 +40,6 @@ class LineCourse:
     rtol: float
     scale: ArrayLike | None
     constants: Mapping[str, float]
-    threads: int
     at_x: Array = field(default_factory=lambda: np.empty(0))  # the gradient that is checked
     segments: list[Segment] = field(default_factory=list)
     kink: tuple[float, float] | None = None
@@ -92,7 +91,7 @@ class LineCourse:
             self.reason = "f or the gradient is not finite along segments through x, or too large to be squared"
             return
         directions = [self._direction(scaling, k) for k in range(1, count)]
-        self.segments = [chosen, *self.line.segments(directions, chosen.length, chosen.panels, self.threads)]
+        self.segments = [chosen, *self.line.segments(directions, chosen.length, chosen.panels)]
         self._judge(scaling)
         if self.verdict is not Verdict.MISMATCH or not localise:
             return
@@ -181,7 +180,7 @@ class LineCourse:
             v[block.slice] = scaling.components(key_of(self.seed, _PURPOSES["block"], k + 1), index)
             directions.append(v)
         chosen = self.segments[0]
-        segments = self.line.segments(directions, chosen.length, chosen.panels, self.threads)
+        segments = self.line.segments(directions, chosen.length, chosen.panels)
         law = law_of_segments(self.point, block, segments, directions, self.constants)
         self.causes += [law] if law is not None else []
         return law is not None
@@ -224,4 +223,6 @@ class LineCourse:
             evaluations=self.line.evaluations + 2,
             gradient_evaluations=self.line.gradients,
             elapsed=elapsed,
+            threads=self.line.threads,
+            executor=self.line.route,
         )

@@ -8,7 +8,7 @@ from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
 from fastgrad._judge.verdict import Verdict
 from fastgrad._large.line import Segment
-from fastgrad._report import Component
+from fastgrad._report import Component, cost_line
 
 _WIDTH = 80
 _ROWS = 5
@@ -46,6 +46,10 @@ class LineIntegralCheck(HtmlReport):
         Calls of f and of the gradient.
     elapsed : float
         Wall time in seconds, compilation included.
+    threads : int
+        Threads that integrated segments side by side.
+    executor : str
+        How they ran: "threads" or "serial".
     """
 
     verdict: Verdict
@@ -62,6 +66,8 @@ class LineIntegralCheck(HtmlReport):
     evaluations: int
     gradient_evaluations: int
     elapsed: float
+    threads: int
+    executor: str
 
     @property
     def passed(self) -> bool:
@@ -95,9 +101,7 @@ class LineIntegralCheck(HtmlReport):
             ]  # fmt: skip
             count = min(_ROWS, len(self.components))
             lines += ["", f"worst {count} of {len(self.components)} components found wrong", *_table(wrong)]
-        lines += ["", f"{self.evaluations} evaluations of f and {self.gradient_evaluations} of the gradient"
-                  f" in {self.elapsed:.3g} s"]  # fmt: skip
-        return "\n".join(lines)
+        return "\n".join([*lines, "", cost_line(self, f"f and {self.gradient_evaluations} of the gradient")])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, ready for json.dumps (NaN stays a float)."""

@@ -15,6 +15,7 @@ from fastgrad._compiled import direction_kernels as kernels
 from fastgrad._inputs import Array, Point
 from fastgrad._judge.grid import scramble
 from fastgrad._objective import Objective
+from fastgrad._schedule import SLICE_SECONDS
 
 Floats = NDArray[np.float64]
 Span = tuple[int, int]
@@ -24,7 +25,6 @@ _MOST_BYTES_OF_POINTS = 1 << 28
 _LARGE = 1 << 16  # entries from which x is not restored between launches that move all of it
 _LINE = 64  # bytes of a cache line, where each point begins: stores across two lines cost double
 
-_SLICE_SECONDS = 0.07
 _GROWTH = 8  # of a slice over the one before
 
 
@@ -202,7 +202,7 @@ class Prober:
         result = np.full((4, count), np.nan)
         done, size = 0, count
         while done < count:
-            wanted = max(self._lanes, min(int(_SLICE_SECONDS / self._seconds), _GROWTH * size))
+            wanted = max(self._lanes, min(int(SLICE_SECONDS / self._seconds), _GROWTH * size))
             size = min(wanted, count - done)
             part = slice(done, done + size)
             self._require(0)  # the time may have run out

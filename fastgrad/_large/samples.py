@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._judge.verdict import NOISE_WIDTH
+from fastgrad._judge.setting import NOISE_WIDTH
 from fastgrad._large.detect import Family
 from fastgrad._large.directions import KINK_NOISE, PAIR_NOISE, STENCIL, STENCIL_NOISE, even_intercept
 from fastgrad._large.probes import Prober, Scaling, Span

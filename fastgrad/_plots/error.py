@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad import GradientCheck, JacobianCheck, Verdict
+from fastgrad import GradientCheck, JacobianCheck, SparseJacobianCheck, Verdict
+from fastgrad._plots.compared import Compared, Floats, compared
 from fastgrad._plots.style import (
     GREY,
     MARKS,
@@ -17,30 +18,29 @@ from fastgrad._plots.style import (
     label_points,
     lay_out,
     legend_above,
+    note_in_legend,
     require_kind,
     shortened,
+    whole_numbers,
 )
 
 _MOST_PIXELS = 600  # of an image along each side
 _LOWEST, _HIGHEST = 1e-6, 1e6  # of an error relative to what is allowed; beyond lies no information
-_MOST_BLOCK_NAMES = 12
-
-_CODES = np.array([Verdict.INCONCLUSIVE, Verdict.MATCH, Verdict.MISMATCH], dtype=object)  # of an entry of a Jacobian
-
-Floats = NDArray[np.float64]
+_LETTER, _TURNED = 8.6, 26.0  # pixels at 100 dpi: width of a letter, and from one turned line of text to the next
+_OF_MATRIX = ("row: value of F", "column: coordinate of x")
 
 
-def plot_error(result: GradientCheck | JacobianCheck, ax: Any = None) -> Any:
+def plot_error(result: GradientCheck | JacobianCheck | SparseJacobianCheck, ax: Any = None) -> Any:
     """Draw the error of each component relative to its error bar and tolerance: above 1 it is too large.
 
     Drawn is ``|estimate - analytical| / (uncertainty + rtol max(|estimate|, |analytical|))``, by position in x with
-    the named blocks, or as an image for an x of two dimensions and for a Jacobian or Hessian.
+    the named blocks, or as an image for an x of two dimensions and for a Jacobian or Hessian. Of a sparse Jacobian the
+    entries listed are drawn, those found outside the pattern among them; the rest stays white.
 
     Parameters
     ----------
-    result : GradientCheck, JacobianCheck or HessianCheck
-        Result of `fastgrad.check_gradient`, `fastgrad.check_jacobian` (without a sparsity pattern) or
-        `fastgrad.check_hessian`.
+    result : GradientCheck, JacobianCheck, SparseJacobianCheck or HessianCheck
+        Result of `fastgrad.check_gradient`, `fastgrad.check_jacobian` or `fastgrad.check_hessian`.
     ax : matplotlib.axes.Axes, optional
         Where to draw; default a new figure.
 
@@ -71,20 +71,25 @@ def plot_error(result: GradientCheck | JacobianCheck, ax: Any = None) -> Any:
     'error / allowed'
     >>> import matplotlib.pyplot; matplotlib.pyplot.close(ax.figure)
     """
-    maker = "check_gradient, check_hessian or check_jacobian (without a sparsity pattern)"
-    require_kind(result, "result", (GradientCheck, JacobianCheck), maker)
+    maker = "check_gradient, check_hessian or check_jacobian"
+    require_kind(result, "result", (GradientCheck, JacobianCheck, SparseJacobianCheck), maker)
     ax = axes(ax)
-    if isinstance(result, JacobianCheck):
-        shares = error_shares(result.analytical_jacobian, result.estimate, result.uncertainty, result.rtol)
-        _draw_image(ax, shares, _CODES[result.verdicts], ("row: value of F", "column: coordinate of x"))
+    if isinstance(result, SparseJacobianCheck):
+        shares = error_shares(result.analytical, result.estimate, result.uncertainty, result.rtol)
+        places, shape, verdicts = (result.rows, result.columns), result.numerical_jacobian.shape, result.verdicts
+        _draw_patches(ax, shares, (_pooled_list(shares, places, shape), shape), _OF_MATRIX)
+        _mark(ax, shares, [(mark, *(index[verdicts == mark.verdict] for index in places)) for mark in MARKS[1:]])
         return ax
-    flat, verdicts = result.layout.flat, result.layout.flat(result.verdicts)
-    shares = error_shares(flat(result.analytical_grad), flat(result.estimate), flat(result.uncertainty), result.rtol)
-    if len(result.layout.shape) == 2 and min(result.layout.shape) > 1 and not result.layout.blocks:
-        shape = result.layout.shape
-        _draw_image(ax, shares.reshape(shape), verdicts.reshape(shape), ("first index of x", "second index of x"))
+    entries = compared(result)
+    shares = error_shares(entries.analytical, entries.estimate, entries.uncertainty, result.rtol)
+    if isinstance(result, JacobianCheck):
+        shape = result.verdicts.shape
+        _draw_image(ax, shares.reshape(shape), entries.verdicts.reshape(shape), _OF_MATRIX)
+    elif len(result.layout.shape) == 2 and min(result.layout.shape) > 1 and not result.layout.blocks:
+        shape, labels = result.layout.shape, ("first index of x", "second index of x")
+        _draw_image(ax, shares.reshape(shape), entries.verdicts.reshape(shape), labels)
     else:
-        _draw_line(ax, result, shares, verdicts)
+        _draw_line(ax, result.layout.blocks, shares, entries)
     return ax
 
 
@@ -101,10 +106,10 @@ def error_shares(analytical: NDArray[Any], estimate: Floats, uncertainty: Floats
 # --- by position ---------------------------------------------------------------------------------------------------
 
 
-def _draw_line(ax: Any, result: GradientCheck, shares: Floats, verdicts: NDArray[Any]) -> None:
+def _draw_line(ax: Any, blocks: tuple[Any, ...], shares: Floats, entries: Compared) -> None:
     height = np.clip(shares, _LOWEST, _HIGHEST)
     for mark in MARKS:
-        chosen = np.flatnonzero((verdicts == mark.verdict) & ~np.isnan(shares))
+        chosen = np.flatnonzero((entries.verdicts == mark.verdict) & ~np.isnan(shares))
         if chosen.size:
             shown = _largest_of_each_stretch(chosen, shares) if mark.verdict is Verdict.MATCH else chosen
             ax.plot(
@@ -119,12 +124,18 @@ def _draw_line(ax: Any, result: GradientCheck, shares: Floats, verdicts: NDArray
     ax.set(yscale="log", xlabel="position in x", ylabel="error / allowed")
     ax.set(xlim=(-0.5 - 0.02 * n, n - 0.5 + 0.02 * n), ylim=(min(low / 3.0, 0.1), max(8.0 * high, 10.0)))
     grid(ax)
+    _explain_marks(ax, shares)
+    whole_numbers(ax.xaxis)
+    if blocks:
+        _name_blocks(ax, blocks, entries.verdicts == Verdict.MISMATCH)
+    label_points(ax, [(name, k, height[k]) for name, k in entries.worst])
+
+
+def _explain_marks(ax: Any, shares: Floats) -> None:
+    absent = int(np.count_nonzero(np.isnan(shares)))
+    if absent:
+        note_in_legend(ax, f"{grouped(absent)} not compared")
     legend_above(ax)
-    if result.layout.blocks:
-        _name_blocks(ax, result)
-    wrong = [row for row in result.worst if row.verdict is Verdict.MISMATCH]
-    place = [int(np.ravel_multi_index(row.index, result.layout.shape)) if row.index else 0 for row in wrong]
-    label_points(ax, [(row.name, k, height[k]) for row, k in zip(wrong, place, strict=True)])
 
 
 def _largest_of_each_stretch(chosen: NDArray[np.int64], shares: Floats) -> NDArray[np.int64]:
@@ -134,21 +145,26 @@ def _largest_of_each_stretch(chosen: NDArray[np.int64], shares: Floats) -> NDArr
     return np.array([stretch[np.argmax(shares[stretch])] for stretch in stretches])
 
 
-def _name_blocks(ax: Any, result: GradientCheck) -> None:
-    """Alternate stripes with the names below the axis; of many blocks, the names of the largest."""
-    blocks = result.layout.blocks
-    named = sorted(blocks, key=lambda block: -block.size)[:_MOST_BLOCK_NAMES]
+def _name_blocks(ax: Any, blocks: tuple[Any, ...], wrong: NDArray[np.bool_]) -> None:
+    """Alternate stripes with the names below the axis: those of wrong blocks first, and none that covers another."""
     for number, block in enumerate(blocks):
         if number % 2:
             ax.axvspan(block.start - 0.5, block.stop - 0.5, color="0.94", zorder=0, linewidth=0)
-    ticks = [(0.5 * (block.start + block.stop - 1), block.name) for block in sorted(named, key=lambda b: b.start)]
     lay_out(ax)
-    width = ax.get_window_extent().width / np.ptp(ax.get_xlim())
-    pairs = itertools.pairwise(ticks)
-    crowded = any((b - a) * width < 4.3 * (len(name) + len(other)) + 8.0 for (a, name), (b, other) in pairs)
+    pixels = ax.get_window_extent().width / np.ptp(ax.get_xlim()) * 100.0 / ax.figure.dpi  # at 100 dpi, of an entry
+    ticks = [(0.5 * (block.start + block.stop - 1), shortened(block.name)) for block in blocks]
+    crowded = any(
+        (right - left) * pixels < _LETTER * (len(name) + len(other)) / 2.0 + 8.0
+        for (left, name), (right, other) in itertools.pairwise(ticks)
+    )
+    chosen: list[int] = []
+    for k in sorted(range(len(blocks)), key=lambda k: (-np.count_nonzero(wrong[blocks[k].slice]), -blocks[k].size)):
+        if not crowded or not any(_covers(ticks[min(k, m)], ticks[max(k, m)], pixels) for m in chosen):
+            chosen.append(k)
+    chosen.sort()
     ax.set_xticks(
-        [at for at, _ in ticks],
-        [shortened(name) for _, name in ticks],
+        [ticks[k][0] for k in chosen],
+        [ticks[k][1] for k in chosen],
         rotation=35 if crowded else 0,
         parse_math=False,
     )
@@ -158,30 +174,54 @@ def _name_blocks(ax: Any, result: GradientCheck) -> None:
     ax.grid(axis="x", visible=False)
 
 
+def _covers(left: tuple[float, str], right: tuple[float, str], pixels: float) -> bool:
+    """Whether two turned names meet: lines of text lie side by side, or a short one ends before the other begins."""
+    return (right[0] - left[0]) * pixels < min(_TURNED, 1.14 * _LETTER * len(right[1]))
+
+
 # --- as an image ---------------------------------------------------------------------------------------------------
 
 
 def _draw_image(ax: Any, shares: NDArray[Any], verdicts: NDArray[Any], labels: tuple[str, str]) -> None:
+    _draw_patches(ax, shares, (_pooled(shares), shares.shape), labels)
+    _mark(ax, shares, [(mark, *np.nonzero(verdicts == mark.verdict)) for mark in MARKS[1:]])
+
+
+def _draw_patches(ax: Any, shares: Floats, picture: tuple[Floats, tuple[int, ...]], labels: tuple[str, str]) -> None:
+    """An image of patches that covers a matrix of some shape, in colours that suit all shares."""
     from matplotlib.colors import LogNorm
 
-    pooled = _pooled(shares)
+    pooled, (m, n) = picture
     known = np.clip(shares[np.isfinite(shares) & (shares > 0.0)], _LOWEST, _HIGHEST)
     low, high = (known.min(), known.max()) if known.size else (0.1, 1.0)
-    picture = ax.imshow(
+    image = ax.imshow(
         np.clip(pooled, _LOWEST, _HIGHEST), norm=LogNorm(min(low, 0.1), max(high, 10.0)), cmap="cividis",
-        interpolation="nearest", aspect="auto", extent=(-0.5, shares.shape[1] - 0.5, shares.shape[0] - 0.5, -0.5),
+        interpolation="nearest", aspect="auto", extent=(-0.5, n - 0.5, m - 0.5, -0.5),
     )  # fmt: skip
-    for mark in MARKS[1:]:
-        rows, columns = np.nonzero(verdicts == mark.verdict)
+    ax.figure.colorbar(image, ax=ax, label="error / allowed")
+    ax.set(xlabel=labels[1], ylabel=labels[0], xlim=(-0.5, n - 0.5), ylim=(m - 0.5, -0.5))
+    whole_numbers(ax.xaxis)
+    whole_numbers(ax.yaxis)
+
+
+def _mark(ax: Any, shares: Floats, marks: list[tuple[Any, ...]]) -> None:
+    """Every wrong or undecided entry, by row and column."""
+    for mark, rows, columns in marks:
         if rows.size:
             ax.plot(
                 columns, rows, mark.marker, color=mark.colour, markersize=mark.size, markeredgecolor="white",
                 markeredgewidth=0.8, label=f"{grouped(rows.size)} {mark.label}", rasterized=rows.size > 1000,
             )  # fmt: skip
-    ax.figure.colorbar(picture, ax=ax, label="error / allowed")
-    ax.set(xlabel=labels[1], ylabel=labels[0], xlim=(-0.5, shares.shape[1] - 0.5))
-    ax.set_ylim(shares.shape[0] - 0.5, -0.5)
-    legend_above(ax)
+    _explain_marks(ax, shares)
+
+
+def _pooled_list(shares: Floats, places: tuple[Any, Any], shape: tuple[int, ...]) -> Floats:
+    """The largest error of each patch, of entries in a list; patches without any are NaN."""
+    size = [min(n, _MOST_PIXELS) for n in shape]
+    row, column = (index * count // n for index, count, n in zip(places, size, shape, strict=True))
+    pooled = np.full(size, np.nan)
+    np.fmax.at(pooled, (row, column), shares)
+    return pooled
 
 
 def _pooled(shares: NDArray[Any]) -> NDArray[Any]:

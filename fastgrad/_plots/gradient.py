@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad import GradientCheck, Verdict
+from fastgrad import GradientCheck, JacobianCheck, Verdict
+from fastgrad._plots.compared import Compared, Floats, compared
 from fastgrad._plots.style import (
-    GREY,
     MARKS,
     Mark,
     axes,
@@ -16,21 +16,24 @@ from fastgrad._plots.style import (
     grouped,
     label_points,
     legend_above,
+    note_in_legend,
     require_kind,
     thinned,
 )
 
 _MOST_BARS = 1000  # more of them, or of points, are neither told apart nor fast as lines
+_NARROW = 1e-3  # spread over largest magnitude up to which all values count as one
 _WIDE = 1e3  # largest over median magnitude from which the axes are logarithmic on both sides of zero
 
 
-def plot_gradient(result: GradientCheck, ax: Any = None) -> Any:
+def plot_gradient(result: GradientCheck | JacobianCheck, ax: Any = None) -> Any:
     """Draw each component's numerical against its analytical value; right ones lie on the diagonal.
 
     Parameters
     ----------
-    result : GradientCheck
-        Result of `fastgrad.check_gradient`.
+    result : GradientCheck, JacobianCheck or HessianCheck
+        Result of `fastgrad.check_gradient`, `fastgrad.check_jacobian` (without a sparsity pattern) or
+        `fastgrad.check_hessian`.
     ax : matplotlib.axes.Axes, optional
         Where to draw; default a new figure.
 
@@ -38,8 +41,9 @@ def plot_gradient(result: GradientCheck, ax: Any = None) -> Any:
     -------
     matplotlib.axes.Axes
         The axes, with the best estimate of each component and its error bar. Of more than 4000 right components
-        4000 are drawn, evenly from the smallest to the largest; wrong and undecided ones are all drawn. The axes are
-        logarithmic (symmetrically, linear around zero) when the magnitudes span more than three decades.
+        4000 are drawn, evenly from the smallest to the largest; wrong and undecided ones are all drawn, those
+        whose analytical value is not finite at the edge: at the left for -inf, at the right for inf and NaN. The axes
+        are logarithmic (symmetrically, linear around zero) when the magnitudes span more than three decades.
 
     Raises
     ------
@@ -62,27 +66,36 @@ def plot_gradient(result: GradientCheck, ax: Any = None) -> Any:
     ('analytical', 'numerical')
     >>> import matplotlib.pyplot; matplotlib.pyplot.close(ax.figure)
     """
-    require_kind(result, "result", (GradientCheck,), "check_gradient")
+    maker = "check_gradient, check_hessian or check_jacobian (without a sparsity pattern)"
+    require_kind(result, "result", (GradientCheck, JacobianCheck), maker)
     ax = axes(ax, width=6.0, height=5.0)
-    flat = result.layout.flat
-    analytical, numerical = flat(result.analytical_grad).astype(np.float64), flat(result.estimate)
-    points, verdicts = np.stack([analytical, numerical, flat(result.uncertainty)]), flat(result.verdicts)
-    drawn = np.isfinite(analytical) & np.isfinite(numerical)
-    _frame(ax, analytical[drawn], numerical[drawn])
+    entries = compared(result)
+    given = np.isfinite(entries.analytical)
+    numerical = np.where(given, entries.estimate, entries.plain)
+    measured = np.isfinite(numerical)
+    _frame(ax, entries.analytical[measured & given], numerical[measured])
+    shown = _at_the_edge(ax, entries.analytical)
+    points = np.stack([shown, numerical, entries.uncertainty])
     for mark in MARKS:
-        chosen = np.flatnonzero(drawn & (verdicts == mark.verdict))
+        chosen = np.flatnonzero(measured & (entries.verdicts == mark.verdict))
         if mark.verdict is Verdict.MATCH:
-            _draw(ax, mark, thinned(chosen, analytical), chosen.size, points)
+            _draw(ax, mark, thinned(chosen, shown), chosen.size, points)
         elif chosen.size:
             _draw(ax, mark, chosen, chosen.size, points)
+    _count_absent(ax, entries)
     legend_above(ax)
-    wrong = [row for row in result.worst if row.verdict is Verdict.MISMATCH and np.isfinite(row.analytical)]
-    label_points(ax, [(row.name, row.analytical, row.numerical) for row in wrong])
-    _count_absent(ax, verdicts, analytical, numerical)
+    names = [(name if given[k] else f"{name}: {entries.analytical[k]}", k) for name, k in entries.worst if measured[k]]
+    label_points(ax, [(name, shown[k], numerical[k]) for name, k in names])
     return ax
 
 
-def _draw(ax: Any, mark: Mark, shown: NDArray[np.int64], count: int, points: NDArray[np.float64]) -> None:
+def _at_the_edge(ax: Any, analytical: Floats) -> Floats:
+    """The analytical values, those that are not finite just inside the frame."""
+    left, right = ax.transData.inverted().transform(ax.transAxes.transform([(0.02, 0.0), (0.98, 0.0)]))[:, 0]
+    return np.where(np.isfinite(analytical), analytical, np.where(analytical == -np.inf, left, right))
+
+
+def _draw(ax: Any, mark: Mark, shown: NDArray[np.int64], count: int, points: Floats) -> None:
     """Components as points with their error bars; `points` holds analytical values, numerical values and bars."""
     if not shown.size:
         return
@@ -101,9 +114,9 @@ def _draw(ax: Any, mark: Mark, shown: NDArray[np.int64], count: int, points: NDA
     )  # fmt: skip
 
 
-def _frame(ax: Any, analytical: NDArray[Any], numerical: NDArray[Any]) -> None:
+def _frame(ax: Any, analytical: Floats, numerical: Floats) -> None:
     """The same limits and scale both ways, and the diagonal."""
-    from matplotlib.ticker import NullLocator
+    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
     both = np.concatenate([analytical, numerical])
     size = np.abs(both[both != 0.0])
@@ -118,8 +131,14 @@ def _frame(ax: Any, analytical: NDArray[Any], numerical: NDArray[Any]) -> None:
             axis.set_minor_locator(NullLocator())
         low, high = (2.0 * low if low < 0.0 else 0.0), (2.0 * high if high > 0.0 else 0.0)
     else:
-        margin = 0.06 * (high - low) or 0.5 * abs(high)
+        # Values that are one value, rounding aside, would fill the frame with rounding.
+        margin = 0.06 * (high - low) if high - low > _NARROW * size.max() else 0.5 * float(size.max())
         low, high = low - margin, high + margin
+        for axis in (ax.xaxis, ax.yaxis):
+            # Whole numbers at the ticks; a factor or an offset would be written over the legend.
+            handy = 1e-3 <= size.max() < 1e5
+            axis.set_major_formatter(ScalarFormatter(useOffset=False) if handy else "{x:g}")
+            axis.set_major_locator(MaxNLocator(nbins=9 if handy else 5, steps=[1, 2, 2.5, 5, 10]))
     ax.set(xlim=(low, high), ylim=(low, high), xlabel="analytical", ylabel="numerical")
     ax.plot([low, high], [low, high], "-", color="0.6", linewidth=1.0, zorder=1)
     ax.set_aspect("equal", adjustable="box")
@@ -136,11 +155,11 @@ def _few_decades(threshold: float, low: float, high: float) -> Any:
     return FixedLocator([*(-p for p in powers if low < 0.0), 0.0, *(p for p in reversed(powers) if high > 0.0)])
 
 
-def _count_absent(ax: Any, verdicts: NDArray[Any], analytical: NDArray[Any], numerical: NDArray[Any]) -> None:
-    """Say what has no place: components that are not finite, or were not compared."""
-    broken = int(np.count_nonzero(~np.isfinite(analytical)))
-    unseen = int(np.count_nonzero(np.isfinite(analytical) & ~np.isfinite(numerical)))
+def _count_absent(ax: Any, entries: Compared) -> None:
+    """Say in the legend what has no place of its own: components that are not finite, or were not compared."""
+    broken = int(np.count_nonzero(~np.isfinite(entries.analytical)))
+    unseen = int(np.count_nonzero(np.isfinite(entries.analytical) & ~np.isfinite(entries.estimate)))
     words = [f"{grouped(broken)} not finite"] if broken else []
     words += [f"{grouped(unseen)} not compared"] if unseen else []
     if words:
-        ax.text(0.98, 0.02, ", ".join(words), transform=ax.transAxes, ha="right", va="bottom", color=GREY, fontsize=9)
+        note_in_legend(ax, ", ".join(words))

@@ -5,7 +5,18 @@ from typing import Any
 import numpy as np
 
 from fastgrad import DirectionalCheck
-from fastgrad._plots.style import GREY, ORANGE, VERMILION, axes, grid, grouped, label_points, legend_above, require_kind
+from fastgrad._plots.style import (
+    GREY,
+    ORANGE,
+    VERMILION,
+    axes,
+    grid,
+    grouped,
+    label_points,
+    legend_above,
+    require_kind,
+    whole_numbers,
+)
 
 
 def plot_localisation(result: DirectionalCheck, ax: Any = None) -> Any:
@@ -58,6 +69,7 @@ def plot_localisation(result: DirectionalCheck, ax: Any = None) -> Any:
         ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", color=GREY)
         ax.set_yticks([])
     ax.set(xlim=(-0.5 - 0.02 * n, n - 0.5 + 0.02 * n), xlabel=f"position in x, of {grouped(n)}")
+    whole_numbers(ax.xaxis)
     grid(ax)
     legend_above(ax)
     label_points(

@@ -14,6 +14,8 @@ PALE, GREY = "0.75", "0.45"
 
 MOST_DRAWN = 4000  # right components, or bins of them: more are beyond what a screen shows
 MOST_LABELS = 3
+_MOST_TRIED = 50  # names that are drawn to see whether they cover another; drawing text is slow
+_GAP = 3.0  # pixels around a name
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def axes(ax: Any, *, width: float = 6.0, height: float = 4.2) -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError('plots need matplotlib, which is missing: pip install "fastgrad[plot]".') from error
+        raise ImportError("plots need matplotlib, which is missing: pip install matplotlib.") from error
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
@@ -79,6 +81,18 @@ def legend_above(ax: Any) -> None:
         )  # fmt: skip
 
 
+def note_in_legend(ax: Any, words: str) -> None:
+    """Words beside what the marks mean; to be called before `legend_above`."""
+    ax.plot([], [], linestyle="none", label=words)
+
+
+def whole_numbers(axis: Any) -> None:
+    """Ticks at whole numbers only: there is no component 0.5."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
 def lay_out(ax: Any) -> None:
     """Let places on the axes be places on the figure; they are not before it is laid out."""
     ax.figure.canvas.figure.draw_without_rendering()
@@ -91,17 +105,20 @@ def label_points(ax: Any, points: list[tuple[str, float, float]]) -> None:
     halo = [withStroke(linewidth=2.5, foreground="white")]
     lay_out(ax)
     taken: list[Any] = []
-    for name, x, y in points:
-        name, place = shortened(name), ax.transData.transform((x, y))
-        width = 7.0 * len(name) + 12.0
-        if len(taken) < MOST_LABELS and all(abs(place[0] - p[0]) > width or abs(place[1] - p[1]) > 18 for p in taken):
+    for name, x, y in points[:_MOST_TRIED]:
+        left = ax.transAxes.inverted().transform(ax.transData.transform((x, y)))[0] > 0.7
+        label = ax.annotate(
+            shortened(name), (x, y), xytext=(-8 if left else 8, 4), textcoords="offset points",
+            ha="right" if left else "left", fontsize=9, annotation_clip=False, parse_math=False,
+            path_effects=halo, zorder=4,
+        )  # fmt: skip
+        place = label.get_window_extent().padded(_GAP)
+        if any(place.overlaps(other) for other in taken):
+            label.remove()
+        else:
             taken.append(place)
-            left = ax.transAxes.inverted().transform(place)[0] > 0.7
-            ax.annotate(
-                name, (x, y), xytext=(-8 if left else 8, 4), textcoords="offset points",
-                ha="right" if left else "left", fontsize=9, annotation_clip=False, parse_math=False,
-                path_effects=halo, zorder=4,
-            )  # fmt: skip
+        if len(taken) == MOST_LABELS:
+            return
 
 
 def shortened(name: str) -> str:

@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._along.claim import Claim, Slope
-from fastgrad._along.directions import random_direction, reach_of, unit_of
+from fastgrad._along.directions import reach_of, unit_of
 from fastgrad._along.slope import judge_slope
 from fastgrad._assess import Assessor
 from fastgrad._assessment import Assessment
 from fastgrad._inputs import Point
-from fastgrad._judge.verdict import Verdict
 from fastgrad._schedule import Differences, Evaluator, Status
 from fastgrad._vector_schedule import VectorEvaluator, single_columns
 from fastgrad._vector_trial import VectorTrial
@@ -22,8 +21,6 @@ Index = NDArray[np.int64]
 
 _MOST_COMPONENTS = 1024  # that are all looked at; of more, as many as _SAMPLE
 _SAMPLE = 64
-_PROBES = 2
-_PURPOSE = 63
 _BATCH = 1 << 22  # values of F held at once
 
 
@@ -120,23 +117,3 @@ def _chosen(point: Point, claimed: Floats) -> Index:
     largest = np.argpartition(-effect, _SAMPLE // 2)[: _SAMPLE // 2]
     others = np.random.default_rng(0).choice(n, _SAMPLE // 2, replace=False)
     return np.union1d(largest, others)
-
-
-def is_transposed(
-    evaluator: VectorEvaluator, trial: VectorTrial, claim: tuple[Floats, Floats], rtol: float, *, of_tangent: bool
-) -> bool:
-    """Whether a product is that with the transposed matrix; about 80 evaluations.
-
-    `claim` is a vector and what was claimed of the product with it. <u, J^T v> is the derivative of <v, F> along u,
-    and <u, J w> that of <u, F> along w.
-    """
-    vector, claimed = claim
-    if evaluator.point.size != trial.size or not np.isfinite(claimed).all():
-        return False
-    for k in range(_PROBES):
-        u = random_direction(evaluator.point, 0, _PURPOSE, k)
-        direction, weights = (u, vector) if of_tangent else (vector, u)
-        found = judge_pair(evaluator, trial, direction, weights, claim_of(claimed, u, rtol))
-        if found.verdict is not Verdict.MATCH:
-            return False
-    return True

@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._along.directions import Scale
 from fastgrad._along.doubt import doubt
-from fastgrad._causes.cause import Cause, find_causes
+from fastgrad._assessment import verdicts_of
 from fastgrad._inputs import name_entry
-from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, VERDICTS, Flag, Verdict
+from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, VERDICTS, Verdict
 from fastgrad._products.report import Output, Products
 from fastgrad._products.tangent import Tangent
 from fastgrad._report import difference_of
@@ -45,7 +45,7 @@ def products_of(tangents: Sequence[Tangent], x_shape: Shape, out_shape: Shape) -
         analytical=stacked([t.claimed for t in tangents], out_shape),
         numerical=stacked([t.numerical for t in tangents], out_shape),
         uncertainty=stacked([t.bar for t in tangents], out_shape),
-        verdicts=stacked([t.verdict for t in tangents], out_shape),
+        verdicts=verdicts_of(stacked([t.verdict for t in tangents], out_shape)),
         flags=stacked([t.flags for t in tangents], out_shape),
     )
 
@@ -82,6 +82,11 @@ def relative_error(tangents: Sequence[Tangent]) -> float:
 
 def smallest_error_seen(tangents: Sequence[Tangent], rtol: float) -> float:
     """Relative error of a row of J that random directions show with 99 % probability, for the worst-known row."""
+    kinds = [[t for t in tangents if t.scale is scale] for scale in Scale]
+    return float(np.max([_seen_by(of_kind, rtol) for of_kind in kinds if of_kind]))  # NaN if one cannot tell
+
+
+def _seen_by(tangents: Sequence[Tangent], rtol: float) -> float:
     share = float(_MISSED ** (1.0 / len(tangents))) / _DENSITY
     with np.errstate(all="ignore"):
         claimed = np.linalg.norm([t.claimed for t in tangents], axis=0)
@@ -114,19 +119,6 @@ def reason_of(tangents: Sequence[Tangent], name: str, worst: Output) -> str:
 
 def _s(count: int) -> str:
     return "" if count == 1 else "s"
-
-
-def causes_of(tangents: Sequence[Tangent], shape: Shape) -> tuple[Cause, ...]:
-    """The simple laws behind the wrong outputs, of the direction with most of them."""
-    t = max(tangents, key=lambda t: int((t.verdict == MISMATCH).sum()))
-    wrong = t.verdict == MISMATCH
-    if not wrong.any():
-        return ()
-    square = t.direction.size == t.claimed.size
-    v = t.direction if square else np.zeros(t.claimed.size)
-    bar = np.where((t.flags & Flag.UNCONFIRMED) != 0, 0.1 * np.abs(t.numerical - t.claimed), t.bar)
-    found = find_causes(v, t.claimed, t.numerical, bar, wrong, shape=shape)
-    return tuple(replace(cause, sentence=cause.sentence.replace("* x", "* v").replace("(x)", "(v)")) for cause in found)
 
 
 def parts_of(tangents: Sequence[Tangent], name: str, title: str, x_shape: Shape, out_shape: Shape) -> dict[str, Any]:

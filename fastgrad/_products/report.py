@@ -37,11 +37,12 @@ class Products:
     analytical: NDArray[np.float64]  # (K, *shape of the product)
     numerical: NDArray[np.float64]
     uncertainty: NDArray[np.float64]
-    verdicts: NDArray[np.int8]  # 0 inconclusive, 1 match, 2 mismatch
+    verdicts: NDArray[np.object_]  # of `Verdict`, shaped like the products
     flags: NDArray[np.uint16]
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: values.tolist() for name, values in self.__dict__.items()}
+        verdicts = np.vectorize(lambda verdict: verdict.value, otypes=[object])(self.verdicts)
+        return {name: values.tolist() for name, values in {**self.__dict__, "verdicts": verdicts}.items()}
 
 
 @dataclass(frozen=True)

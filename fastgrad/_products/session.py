@@ -2,21 +2,20 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._along.directions import random_direction, worth_threads
+from fastgrad._along.directions import Draw, Scale, instead_of, is_spread, plan_draws, random_direction, worth_threads
 from fastgrad._calls import Named
 from fastgrad._causes.cause import Cause
 from fastgrad._inputs import DEFAULT_RTOL, Point, point_array
-from fastgrad._judge.verdict import MISMATCH, Verdict
+from fastgrad._judge.verdict import Verdict
 from fastgrad._large.probes import key_of
 from fastgrad._options import positive_number, seed_of
-from fastgrad._products.adjoint import is_transposed
-from fastgrad._products.assemble import causes_of
+from fastgrad._products.causes import causes_of_tangents
 from fastgrad._products.inputs import Product, prepare_wide_vector
 from fastgrad._products.tangent import Tangent, judge_tangent
 from fastgrad._vector_schedule import VectorEvaluator
@@ -28,6 +27,7 @@ T = TypeVar("T")
 _TRIALS = 2  # evaluations at x
 _PURPOSE, _WEIGHTS = 61, 62
 _PROBE = 2.0**-7  # of a direction, to see how much each output moves
+_FAR = 10.0  # times: outputs whose changes differ so much weigh differently
 _NOTHING = 1e-9  # of its value: an output that moves less is constant, or too noisy for a weight of its own
 
 
@@ -47,32 +47,34 @@ class Session:
         """Where F is evaluated: x, in float64 where F allows."""
         return self.evaluator.point
 
-    def tangent(self, product: Product, k: int) -> Tangent:
-        """The k-th random direction of a jvp or hvp, judged."""
+    def tangents(self, product: Product, count: int) -> list[Tangent]:
+        """So many random directions of a jvp or hvp, and more where the sizes of x spread, judged."""
 
-        def judge(v: Floats) -> Tangent:
-            return self.judge_tangent(product, product.rounded(v))
+        def judge(v: Floats, scale: Scale) -> Tangent:
+            return replace(self.judge_tangent(product, product.rounded(v)), scale=scale)
 
-        found: Tangent = self.along(judge, lambda tangent: tangent, k)
-        return found
+        return [self.along(judge, lambda tangent: tangent, draw) for draw in plan_draws(self.point, count)]
 
     def judge_tangent(self, product: Product, v: Floats) -> Tangent:
         """What a jvp or hvp says of v, judged."""
         return judge_tangent(self.evaluator, self.trial, v, product(v), self.rtol)
 
-    def along(self, judge: Callable[[Floats], T], judged: Callable[[T], Any], k: int) -> T:
-        """What is judged along the k-th random direction; one that moves no component beyond its size if need be."""
-        found = judge(random_direction(self.point, self.seed, _PURPOSE, k))
-        if judged(found).overall is Verdict.INCONCLUSIVE:
-            other = judge(random_direction(self.point, self.seed, _PURPOSE, k, floor=False))
-            return other if judged(other).outweighs(judged(found)) else found
-        return found
+    def along(self, judge: Callable[[Floats, Scale], T], judged: Callable[[T], Any], draw: Draw) -> T:
+        """What is judged along a random direction; one that moves no component beyond its size if need be."""
+        key, scale = (self.seed, _PURPOSE, draw.number), draw.scale
+        found = judge(random_direction(self.point, *key, scale=scale), scale)
+        narrower = instead_of(scale, self.point)
+        if judged(found).overall is not Verdict.INCONCLUSIVE or narrower is None:
+            return found
+        drawn = random_direction(self.point, *key, scale=narrower)
+        other = judge(drawn, narrower if is_spread(self.point) else scale)
+        return other if judged(other).outweighs(judged(found)) else found
 
-    def weights(self, v: Floats, k: int) -> Floats:
+    def weights(self, v: Floats, k: int) -> tuple[Floats, int]:
         """The k-th random w: an output that changes much along v weighs little.
 
         In every other one no output weighs more than a typical one does, lest those that hardly change, be it by
-        noise alone, hide the rest.
+        noise alone, hide the rest. Besides w, which of the two it is; 0 where there is little between them.
         """
         generator = np.random.default_rng(key_of(self.seed, _WEIGHTS, k))
         moved, _ = self.evaluator.along(v, np.array([_PROBE, -_PROBE]))
@@ -82,18 +84,12 @@ class Session:
         typical = float(np.median(change[moves])) if moves.any() else 1.0
         scale = np.where(moves, change if k % 2 else np.maximum(change, typical), typical)
         sign, size = generator.choice([-1.0, 1.0], change.size), generator.uniform(0.5, 1.5, change.size)
-        return np.asarray(sign * size / scale)
+        spreads = bool(moves.any()) and _FAR * float(change[moves].min()) < typical
+        return np.asarray(sign * size / scale), k % 2 if spreads else 0
 
-    def causes(self, tangents: list[Tangent], name: str) -> tuple[Cause, ...]:
-        """The transpose first: no law sees it from outputs alone."""
-        wrong = [t for t in tangents if (t.verdict == MISMATCH).any()]
-        if not wrong:
-            return ()
-        claim = wrong[0].direction, wrong[0].claimed
-        if is_transposed(self.evaluator, self.trial, claim, self.rtol, of_tangent=True):
-            count = int((wrong[0].verdict == MISMATCH).sum())
-            return (Cause("transpose", None, f"{name} multiplies by the transpose of the Jacobian", count),)
-        return causes_of(tangents, self.trial.shape)
+    def causes(self, product: Product, tangents: list[Tangent]) -> tuple[Cause, ...]:
+        """Why a jvp or hvp is wrong."""
+        return causes_of_tangents(self.evaluator, self.trial, product, tangents, self.rtol)
 
     def facts(self) -> dict[str, Any]:
         """What every result says about how it was found."""

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._along.claim import Slope
-from fastgrad._along.directions import reach_of, unit_of
+from fastgrad._along.directions import Scale, reach_of, unit_of
+from fastgrad._along.slope import whole_change
 from fastgrad._inputs import Point
 from fastgrad._jacobian.assess import EntryAssessor
 from fastgrad._judge.rows import Entries
 from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, VERDICTS, Flag, Verdict
+from fastgrad._products.still import stands_still
 from fastgrad._schedule import Status
 from fastgrad._vector_schedule import Groups, VectorDifferences, VectorEvaluator, single_columns
 from fastgrad._vector_trial import VectorTrial
@@ -32,6 +34,7 @@ class Tangent:
     flags: NDArray[np.uint16]
     noise: float
     slopes: dict[int, tuple[float, float]]  # forward and backward, at kinks
+    scale: Scale = Scale.FLOORED  # of the direction
 
     def slope_of(self, i: int) -> Slope:
         """One output by itself."""
@@ -124,6 +127,8 @@ def judge_tangent(
     Mismatches seen so far from x that F may have become another function are looked at again from closer.
     """
     seen = _judge_within(evaluator, trial, direction, claimed, rtol, unit_of(direction, evaluator.point))
+    seen = _with_still_outputs(evaluator, trial, seen, rtol)
+    seen = _cleared_from_close_by(evaluator, trial, seen, rtol)
     reach = reach_of(direction, evaluator.point)
     far = (seen.verdict == MISMATCH) & (seen.step > reach)
     if not far.any():
@@ -131,14 +136,43 @@ def judge_tangent(
     closer = _judge_within(evaluator, trial, direction, claimed, rtol, reach)
     known = far & (closer.verdict != INCONCLUSIVE)
     unsure = far & ~known
+    found = _replaced(seen, closer, known)
+    return replace(
+        found,
+        verdict=np.where(unsure, np.int8(INCONCLUSIVE), found.verdict),
+        flags=np.where(unsure, found.flags | np.uint16(Flag.UNCONFIRMED), found.flags),
+    )
+
+
+def _with_still_outputs(evaluator: VectorEvaluator, trial: VectorTrial, seen: Tangent, rtol: float) -> Tangent:
+    """What is claimed to be zero and could not be told is right where the output does not move around x."""
+    open_ = (seen.verdict == INCONCLUSIVE) & (seen.claimed == 0.0) & ((seen.flags & Flag.STAIRCASE) == 0)
+    if not open_.any():
+        return seen
+    still = stands_still(evaluator, trial, seen.direction, open_, rtol * typical_size(seen.claimed))
     return replace(
         seen,
-        numerical=np.where(known, closer.numerical, seen.numerical),
-        bar=np.where(known, closer.bar, seen.bar),
-        step=np.where(known, closer.step, seen.step),
-        verdict=np.where(unsure, np.int8(INCONCLUSIVE), np.where(known, closer.verdict, seen.verdict)),
-        flags=np.where(known, closer.flags, seen.flags | np.where(unsure, np.uint16(Flag.UNCONFIRMED), np.uint16(0))),
+        numerical=np.where(still, 0.0, seen.numerical),
+        bar=np.where(still, 0.0, seen.bar),
+        verdict=np.where(still, np.int8(MATCH), seen.verdict),
+        flags=np.where(still, np.uint16(Flag.CONSTANT), seen.flags),
     )
+
+
+def _cleared_from_close_by(evaluator: VectorEvaluator, trial: VectorTrial, seen: Tangent, rtol: float) -> Tangent:
+    """Mismatches seen where the output would have changed by its whole value: a right claim may show closer by only."""
+    whole = np.array([whole_change(*pair) for pair in zip(trial.values.tolist(), seen.claimed.tolist(), strict=True)])
+    far = (seen.verdict == MISMATCH) & (seen.step > whole)
+    if not far.any():
+        return seen
+    unit = float(np.sort(whole[far])[np.count_nonzero(far) // 2])
+    near = _judge_within(evaluator, trial, seen.direction, seen.claimed, rtol, unit)
+    return _replaced(seen, near, far & (near.verdict == MATCH))
+
+
+def _replaced(seen: Tangent, other: Tangent, where: NDArray[np.bool_]) -> Tangent:
+    names = ("numerical", "bar", "step", "verdict", "flags")
+    return replace(seen, **{name: np.where(where, getattr(other, name), getattr(seen, name)) for name in names})
 
 
 def _judge_within(

@@ -58,6 +58,20 @@ def _law_of_all(given: Given, count: int) -> tuple[Cause, ...]:
         ]
         if _explains(given, crossed, 1.0) and _shows(given, crossed):
             return (Cause("transpose", None, "the Jacobian is transposed: J.T agrees with F", count),)
+    return _shifted(given, straight, count)
+
+
+def _shifted(given: Given, products: list[tuple[Floats, Floats]], count: int) -> tuple[Cause, ...]:
+    """Rows that are all off by one; the row that has no neighbour there may be anything."""
+    for distance, text, edge in (
+        (1, "row i + 1 of the Jacobian is that of row i", -1),
+        (-1, "row i of the Jacobian is that of row i + 1", 0),
+    ):
+        moved = [(np.roll(answer, -distance), np.roll(size, -distance)) for answer, size in products]
+        for answer, size in moved:
+            answer[edge], size[edge] = np.nan, np.nan
+        if _explains(given, moved, 1.0) and _shows(given, moved):
+            return (Cause("shift", None, f"the rows of the Jacobian are shifted: {text}", count),)
     return ()
 
 
@@ -73,7 +87,7 @@ def _explains(given: Given, products: list[tuple[Floats, Floats]], factor: float
     for probe, bar, (answer, size) in zip(given.probes, given.bars, products, strict=True):
         with np.errstate(invalid="ignore"):
             near = np.abs(probe.response - factor * answer) <= bar.bar + given.rtol * abs(factor) * size
-        if not near.all():
+        if not (near | np.isnan(answer)).all():
             return False
     return True
 

@@ -16,7 +16,7 @@ from fastgrad._sparse.course import Course
 from fastgrad._sparse.pattern import Index, Pattern, entries_of, is_sparse, make_pattern, union
 from fastgrad._sparse.report import SparseJacobianCheck
 from fastgrad._sparse.result import Subject, make_sparse_result
-from fastgrad.steps import Automatic, resolve_steps
+from fastgrad.steps import Automatic, resolve_scaled_steps, resolve_steps
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +47,10 @@ class SparseCheck(DenseCheck):
             self._looking.require_intact()
         result = make_sparse_result(
             course, assessor, first,
-            Subject(self.point, (own, values), declared, *layouts, _builder(given.array, shape, self.point.dtype)),
+            Subject(
+                self.point, (own, values), declared, *layouts, self.request.constants,
+                _builder(given.array, shape, self.point.dtype),
+            ),
             evaluations=self.evaluations, elapsed=time.perf_counter() - started,
         )  # fmt: skip
         budget.let_out(result)
@@ -56,7 +59,7 @@ class SparseCheck(DenseCheck):
     def _steps(self) -> Floats:
         """As asked for, or by the rule for automatic ones; of a float32 x judged in float64, those of float64."""
         if self._looking is not self.evaluator:
-            return resolve_steps(None, self._looking.point)
+            return resolve_scaled_steps(None, self._looking.point)
         if self.request.steps is None:
             return resolve_steps(Automatic(), self.point)
         return self.request.steps

@@ -10,12 +10,13 @@ from fastgrad._inputs import Array
 from fastgrad._jacobian.assess import EntryAssessor
 from fastgrad._jacobian.differences import ColumnDifferences, take_differences
 from fastgrad._judge.rows import Entries
-from fastgrad._judge.verdict import ROUNDING
+from fastgrad._judge.setting import ROUNDING
 from fastgrad._sparse.alarms import false_alarms
 from fastgrad._sparse.coloring import group_columns
 from fastgrad._sparse.extend import extended
 from fastgrad._sparse.outside import Ground, Search
 from fastgrad._sparse.pattern import Pattern
+from fastgrad._sparse.power import blind_rows
 from fastgrad._sparse.probe import (
     PROBES,
     Measured,
@@ -28,6 +29,7 @@ from fastgrad._sparse.probe import (
 )
 from fastgrad._vector_schedule import Groups, VectorEvaluator
 from fastgrad._vector_trial import VectorTrial
+from fastgrad.steps import sizes_within
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -73,6 +75,11 @@ class Course:
     def unknown(self) -> Mask:
         """Rows that no probe could tell anything of."""
         return np.asarray(np.all([left.unknown for left in self.first_left], axis=0))
+
+    def blind(self, size: Floats) -> Mask:
+        """Rows of which the probes cannot tell enough; `size` is |entry| where that was resolved, otherwise zero."""
+        reach = self.steps / sizes_within(self.evaluator.point)
+        return blind_rows(self.pattern, self._found, size, self.trial.values, self._left, reach) & ~self.unknown
 
     def run(self) -> tuple[EntryAssessor, ColumnDifferences]:
         """Measure, probe and extend until the probes are explained, then judge."""
@@ -154,6 +161,7 @@ class Course:
             self.probes.append(take_probe(self.evaluator, value, self.steps, self.bounds, seed))
         left = [remainder(probe, self.pattern, found, value, sigma) for probe in self.probes]
         self.first_left = self.first_left or left
+        self._found, self._left = found, left
         ground = Ground(self.evaluator, self.pattern, colour, value, sigma, self.steps, found)
         return Search(ground, self.probes, left, self._cleared)
 

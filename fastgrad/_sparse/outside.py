@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad._judge.verdict import NOISE_WIDTH, ROUNDING
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING
 from fastgrad._large.tree import TreeSearch
 from fastgrad._sparse.pattern import Pattern
 from fastgrad._sparse.probe import Measured, Probe, Remainder, distances, respond, weights

@@ -19,7 +19,7 @@ from fastgrad._first import Bounds
 from fastgrad._inputs import Point
 from fastgrad._jacobian.differences import ColumnDifferences
 from fastgrad._judge.grid import keys, scramble
-from fastgrad._judge.verdict import NOISE_WIDTH, ROUNDING
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING
 from fastgrad._sparse.pattern import Pattern
 from fastgrad._vector_schedule import VectorEvaluator
 

@@ -1,7 +1,6 @@
 """The result of a check of a sparse Jacobian: entries in a list, and what is known of the pattern."""
 
 import textwrap
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad._assessment import verdicts_of
 from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
-from fastgrad._jacobian.report import Entry
+from fastgrad._jacobian.report import Entry, block_lines, plain_fields, worst_lines
 from fastgrad._judge.verdict import Verdict
-from fastgrad._report import SHOWN, WIDTH, cost_line, headline, norm_lines, table
+from fastgrad._report import WIDTH, cost_line, headline, norm_lines
 from fastgrad.metric import ErrorNorms
 
 
 @dataclass(frozen=True)
-class PatternCheck:
+class PatternCheck(HtmlReport):
     """How a sparsity pattern was used and verified.
 
     Attributes
@@ -33,6 +33,9 @@ class PatternCheck:
         Those of them in which more is outside than was found.
     unknown : int
         Rows that could not be probed, because F is not finite nearby.
+    blind : int
+        Rows in which noise or curvature is so large that the probes might have missed, with a probability of more than
+        1e-4, an entry that moves the row as much as its largest entry does, each by its step.
     visible : ndarray of float64, shape (m,)
         Size of an entry that is as large as the bar of its row, in units of F over x at the median step. An entry of
         r times this size outside the pattern is missed with a probability of r^-probes at most, likewise several in
@@ -49,9 +52,15 @@ class PatternCheck:
     suspicious: int
     unexplained: int
     unknown: int
+    blind: int
     visible: NDArray[np.float64]
     lacking: int
     missing: tuple[tuple[int, int], ...]
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing shows outside the pattern in any row, and would have if there were something."""
+        return not (self.unexplained or self.unknown or self.blind)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists."""
@@ -81,7 +90,8 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
     relative_error : float
         ||numerical - analytical|| / (||numerical|| + ||analytical||) in Frobenius norms over the entries listed.
     verdict : Verdict
-        MATCH, MISMATCH or INCONCLUSIVE. A match includes that the pattern held.
+        MATCH, MISMATCH or INCONCLUSIVE. A match includes that the pattern held, and that it was seen to in every row.
+        A pattern declared that lacks entries which the Jacobian and F have is a mismatch.
     reason : str
         Why, in a sentence.
     rows, columns : ndarray of int64, shape (entries,)
@@ -90,8 +100,8 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
         The Jacobian checked, zero outside its own entries; and the differences.
     estimate, uncertainty : ndarray of float64, shape (entries,)
         Best estimate of each entry and its error bar; the verdict rests on them.
-    verdicts : ndarray of int8, shape (entries,)
-        Of each entry: 0 inconclusive, 1 match, 2 mismatch.
+    verdicts : ndarray of Verdict, shape (entries,)
+        Of each entry; made anew whenever asked for.
     flags : ndarray of uint16, shape (entries,)
         What else is known of each entry: `fastgrad.Flag` values.
     outside : ndarray of bool, shape (entries,)
@@ -134,7 +144,7 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
     numerical: NDArray[np.float64]
     estimate: NDArray[np.float64]
     uncertainty: NDArray[np.float64]
-    verdicts: NDArray[np.int8]
+    _codes: NDArray[np.int8]  # of `verdicts`
     flags: NDArray[np.uint16]
     outside: NDArray[np.bool_]
     pattern: PatternCheck
@@ -159,6 +169,11 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
         return (self.numerical_jacobian, self.relative_error)
 
     @property
+    def verdicts(self) -> NDArray[np.object_]:
+        """Of each entry."""
+        return verdicts_of(self._codes)
+
+    @property
     def passed(self) -> bool:
         """True for MATCH only."""
         return self.verdict is Verdict.MATCH
@@ -172,51 +187,14 @@ class SparseJacobianCheck(HtmlReport, tuple[Any, float]):
 
     def __str__(self) -> str:
         pattern = textwrap.wrap(f"pattern: {self.pattern}", WIDTH)
-        parts = [headline(self), norm_lines(self), self._block_lines(), self._worst_lines(), pattern]
+        worst = worst_lines(self.worst, f"{self.rows.size} entries")
+        parts = [headline(self), norm_lines(self), block_lines(self.row_errors), worst, pattern]
         return "\n\n".join("\n".join(lines) for lines in [*parts, [cost_line(self, "F")]] if lines)
-
-    def _block_lines(self) -> list[str]:
-        worst_first = sorted(self.row_errors.items(), key=lambda item: -np.nan_to_num(item[1], nan=np.inf))
-        rows = [(name, f"{error:.3g}") for name, error in worst_first]
-        return table([("rows", "relative error"), *rows]) if rows else []
-
-    def _worst_lines(self) -> list[str]:
-        if not self.worst:
-            return []
-        rows = [
-            (
-                entry.row, entry.column, f"{entry.x:.4g}", f"{entry.step:.0e}", f"{entry.analytical:.6g}",
-                f"{entry.numerical:.6g}", f"{entry.uncertainty:.0e}", f"{entry.absolute:.1e}",
-            )
-            for entry in self.worst
-        ]  # fmt: skip
-        counts = Counter(entry.verdict for entry in self.worst)
-        shown = ", ".join(f"{counts[kind]} {word}" for kind, word in SHOWN.items() if counts[kind])
-        columns = ("row", "column", "x", "step", "analytical", "numerical", "+-", "absolute")
-        return [f"worst {len(rows)} of {self.rows.size} entries ({shown})", *table([columns, *rows])]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, ready for json.dumps (NaN stays a float)."""
         arrays = (
-            *("rows", "columns", "analytical", "numerical", "estimate", "uncertainty", "verdicts", "flags", "outside"),
+            *("rows", "columns", "analytical", "numerical", "estimate", "uncertainty", "flags", "outside"),
             *("step", "noise"),
         )
-        plain = ("relative_error", "reason", "rtol", "max_absolute", "mean_absolute", "evaluations", "elapsed")
-        return {
-            "verdict": self.verdict.value,
-            **{name: getattr(self, name) for name in (*plain, "threads", "executor")},
-            "shape": list(self.numerical_jacobian.shape),
-            "dtype": str(self.numerical_jacobian.dtype),
-            **{name: getattr(self, name).tolist() for name in arrays},
-            "pattern": self.pattern.to_dict(),
-            "row_errors": dict(self.row_errors),
-            "causes": [dict(cause.__dict__) for cause in self.causes],
-            "worst": [
-                {**entry.__dict__, "index": list(entry.index), "verdict": entry.verdict.value} for entry in self.worst
-            ],
-            "norms": {
-                "difference": self.norms.difference,
-                "analytical": self.norms.analytical,
-                "numerical": self.norms.numerical,
-            },
-        }
+        return {**plain_fields(self, arrays), "pattern": self.pattern.to_dict()}

@@ -1,6 +1,6 @@
 """From a course with a pattern to the result that the user gets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,17 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._assessment import Assessment
+from fastgrad._causes.cause import Cause
 from fastgrad._inputs import Array, Point
 from fastgrad._jacobian.assess import EntryAssessor
 from fastgrad._jacobian.differences import ColumnDifferences
 from fastgrad._jacobian.reason import RowFacts, Words, give_reason
 from fastgrad._jacobian.report import Entry
-from fastgrad._judge.verdict import MATCH, MISMATCH, VERDICTS, Flag, Verdict
+from fastgrad._judge.verdict import MATCH, MISMATCH, MISMATCH_BARS, VERDICTS, Flag, Verdict
 from fastgrad._layout import Layout
 from fastgrad._reason import overall_verdict, worst_first
 from fastgrad._report import difference_of
 from fastgrad._sparse.causes import Given, find_causes
 from fastgrad._sparse.course import Course
+from fastgrad._sparse.local_causes import Listed, find_local_causes
 from fastgrad._sparse.pattern import Index, Pattern
 from fastgrad._sparse.report import PatternCheck, SparseJacobianCheck
 from fastgrad.metric import error_norms
@@ -39,6 +41,7 @@ class Subject:
     declared: Pattern
     rows: Layout
     columns: Layout
+    constants: Mapping[str, float]
     build: Callable[[Index, Index, Array], Any]  # a matrix in the form of the given one, from a list of entries
 
 
@@ -75,27 +78,26 @@ def make_sparse_result(
     norms = error_norms(numerical[seen], analytical[seen])
     with np.errstate(all="ignore"):
         absolute = np.abs(numerical[seen] - analytical[seen])
-    pattern = pattern_check(course, subject.declared, _lacking(subject, listed))
-    verdict = _verdict(found, course)
-    wrong = found.verdict == MISMATCH
-    given = Given(*_as_floats(subject.jacobian), course.probes, course.first_left, course.rtol)
+    blind = course.blind(_resolved_sizes(assessor.result))
+    pattern = pattern_check(course, subject.declared, _lacking(subject, listed), blind)
+    verdict = _verdict(found, pattern)
     return SparseJacobianCheck(
         numerical_jacobian=subject.build(listed.pattern.rows, listed.pattern.columns, numerical),
         relative_error=norms.relative_error,
         verdict=verdict,
-        reason=_reason(listed, course, pattern, assessor, verdict),
+        reason=_reason(listed, course, pattern, assessor, (verdict, blind)),
         rows=listed.pattern.rows,
         columns=listed.pattern.columns,
         analytical=listed.analytical,
         numerical=numerical,
         estimate=found.estimate,
         uncertainty=found.bar,
-        verdicts=found.verdict,
+        _codes=found.verdict,
         flags=found.flags,
         outside=listed.outside,
         pattern=pattern,
         step=course.steps,
-        causes=find_causes(given, (listed.pattern.rows[wrong], listed.pattern.columns[wrong])),
+        causes=_causes(listed, course),
         noise=assessor.noise_by_row,
         rtol=course.rtol,
         row_errors=_row_errors(listed, numerical),
@@ -108,6 +110,18 @@ def make_sparse_result(
         threads=assessor.evaluator.threads,
         executor=assessor.evaluator.route,
     )
+
+
+def _causes(listed: _Listed, course: Course) -> tuple[Cause, ...]:
+    """Laws that probes show of the whole matrix; else those of full matrices, on what is listed."""
+    wrong = np.flatnonzero(listed.found.verdict == MISMATCH)
+    if wrong.size == 0:
+        return ()
+    given = Given(*_as_floats(listed.subject.jacobian), course.probes, course.first_left, course.rtol)
+    x = listed.subject.point.flat.astype(np.float64)
+    analytical = listed.analytical.astype(np.float64)
+    entries = Listed(x, listed.pattern, analytical, listed.found, course.unexplained, listed.subject.constants)
+    return find_causes(given, (listed.pattern.rows[wrong], listed.pattern.columns[wrong])) or find_local_causes(entries)
 
 
 def _numerical(course: Course, found: Assessment, first: ColumnDifferences) -> Floats:
@@ -137,7 +151,15 @@ def _only(found: Assessment, kept: NDArray[np.bool_]) -> Assessment:
     )  # fmt: skip
 
 
-def pattern_check(course: Course, declared: Pattern, missing: tuple[Index, Index]) -> PatternCheck:
+def _resolved_sizes(found: Assessment) -> Floats:
+    """|entry| of those that agree for their own size, not because they are too small to be resolved; zero of others."""
+    resolved = (found.verdict == MATCH) & ((found.flags & (Flag.ABSOLUTE | Flag.CONSTANT)) == 0)
+    return np.where(resolved, np.abs(found.estimate), 0.0)
+
+
+def pattern_check(
+    course: Course, declared: Pattern, missing: tuple[Index, Index], blind: NDArray[np.bool_]
+) -> PatternCheck:
     """What is known of a pattern; `missing` are entries that it lacks, though they were given otherwise or found."""
     with np.errstate(invalid="ignore"):
         visible = np.max([left.bar for left in course.first_left], axis=0) / float(np.median(course.steps))
@@ -149,6 +171,7 @@ def pattern_check(course: Course, declared: Pattern, missing: tuple[Index, Index
         suspicious=int(np.count_nonzero(course.suspicious)),
         unexplained=int(np.count_nonzero(course.unexplained)),
         unknown=int(np.count_nonzero(course.unknown)),
+        blind=int(np.count_nonzero(blind)),
         visible=visible,
         lacking=int(rows.size),
         missing=tuple(zip(rows[:_MOST_MISSING].tolist(), columns[:_MOST_MISSING].tolist(), strict=True)),
@@ -159,21 +182,26 @@ def _lacking(subject: Subject, listed: _Listed) -> tuple[Index, Index]:
     """Entries of the Jacobian, and of F, that the pattern declared for it has not."""
     rows, columns = listed.pattern.rows, listed.pattern.columns
     lacking = (subject.declared.find(rows, columns) < 0) & ~listed.outside
-    lacking &= np.abs(listed.found.estimate) > listed.found.bar
+    lacking &= np.abs(listed.found.estimate) > MISMATCH_BARS * listed.found.bar
     return rows[lacking], columns[lacking]
 
 
-def _verdict(found: Assessment, course: Course) -> Verdict:
-    verdict = overall_verdict(found)
-    if verdict is Verdict.MATCH and (course.unexplained.any() or course.unknown.any()):
-        return Verdict.INCONCLUSIVE
-    return verdict
+def _verdict(found: Assessment, pattern: PatternCheck) -> Verdict:
+    verdict = Verdict.MISMATCH if pattern.lacking else overall_verdict(found)
+    return Verdict.INCONCLUSIVE if verdict is Verdict.MATCH and not pattern.held else verdict
 
 
 # --- the reason ---------------------------------------------------------------------------------------------------
 
 
-def _reason(listed: _Listed, course: Course, pattern: PatternCheck, assessor: EntryAssessor, verdict: Verdict) -> str:
+def _reason(
+    listed: _Listed,
+    course: Course,
+    pattern: PatternCheck,
+    assessor: EntryAssessor,
+    outcome: tuple[Verdict, NDArray[np.bool_]],
+) -> str:
+    verdict, blind = outcome
     facts = RowFacts(
         course.trial.values, course.trial.difference, assessor.noise_by_row, lambda e: listed.pattern.rows[e]
     )
@@ -188,18 +216,28 @@ def _reason(listed: _Listed, course: Course, pattern: PatternCheck, assessor: En
         return text + f"; {inside.size} entries inside it differ, the most {_compared(listed, worst)}"
     if verdict is not Verdict.INCONCLUSIVE or overall_verdict(listed.found) is Verdict.INCONCLUSIVE:
         text = give_reason(listed.found, listed.analytical, facts, words)
-        return text + _of_pattern(listed, pattern, verdict)
-    if pattern.unexplained:
-        i = int(np.flatnonzero(course.unexplained)[0])
+        return _lack(pattern) + text + (", and nothing shows outside the pattern" if verdict is Verdict.MATCH else "")
+    return _not_verified(listed.subject.rows, course, blind)
+
+
+def _not_verified(rows: Layout, course: Course, blind: NDArray[np.bool_]) -> str:
+    """The entries agree, but there may be others."""
+    unexplained, unknown = np.flatnonzero(course.unexplained), np.flatnonzero(course.unknown)
+    if unexplained.size:
         return (
-            f"the entries agree, but {listed.subject.rows.name(i)} does not respond as their sum, and no entry outside "
-            f"the pattern was found to explain it ({pattern.unexplained} such rows): a kink of F, or noise?"
+            f"the entries agree, but {rows.name(int(unexplained[0]))} does not respond as their sum, and no entry "
+            f"outside the pattern was found to explain it ({unexplained.size} such row"
+            f"{'s' if unexplained.size > 1 else ''}): a kink of F, noise, or too large a step?"
         )
-    i = int(np.flatnonzero(course.unknown)[0])
-    return (
-        f"the entries agree, but the pattern could not be verified in {pattern.unknown} rows, of which the first is "
-        f"{listed.subject.rows.name(i)}: F is not finite when all coordinates move; check at another x"
-    )
+    which = unknown if unknown.size else np.flatnonzero(blind)
+    where = f"{which.size} rows, of which the first is " if which.size > 1 else ""
+    text = f"the entries agree, but the pattern could not be verified in {where}{rows.name(int(which[0]))}: "
+    if unknown.size:
+        return text + "F is not finite when all coordinates move; check at another x"
+    noise, bend = (max(getattr(one, part)[which[0]] for one in course.first_left) for part in ("noise", "bend"))
+    if bend > noise:
+        return text + "F bends so much within the steps that an entry outside would not show; pass a smaller epsilon"
+    return text + "its noise would hide an entry outside; pass a larger epsilon"
 
 
 def _compared(listed: _Listed, e: int) -> str:
@@ -223,12 +261,12 @@ def _outside(listed: _Listed, outside: Index, pattern: PatternCheck) -> str:
     return f"outside the pattern F has {'an entry' if total == 1 else 'entries'} {named}{more}{rest}"
 
 
-def _of_pattern(listed: _Listed, pattern: PatternCheck, verdict: Verdict) -> str:
-    if pattern.missing:
-        i, j = pattern.missing[0]
-        more = f" and {pattern.lacking - 1} more" if pattern.lacking > 1 else ""
-        return f"; the sparsity given lacks ({i}, {j}){more}, where the Jacobian has an entry and F too"
-    return ", and nothing shows outside the pattern" if verdict is Verdict.MATCH else ""
+def _lack(pattern: PatternCheck) -> str:
+    if not pattern.missing:
+        return ""
+    i, j = pattern.missing[0]
+    more = f" and {pattern.lacking - 1} more" if pattern.lacking > 1 else ""
+    return f"the sparsity given lacks ({i}, {j}){more}, where the Jacobian has an entry and F too; for the rest, "
 
 
 # --- entries and rows ---------------------------------------------------------------------------------------------

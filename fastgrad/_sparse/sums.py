@@ -80,6 +80,18 @@ class SeparableSession:
         assert self.course is not None
         return self.course.found_outside
 
+    @property
+    def acquitted(self) -> list[int]:
+        """Components that seemed wrong for want of entries in the sparsity."""
+        assert self.course is not None
+        return self.course.alone.acquitted
+
+    @property
+    def blind(self) -> NDArray[np.bool_]:
+        """Terms of which the probes cannot tell enough."""
+        assert self.course is not None
+        return self.course.blind(self.course.resolved_sizes)
+
     def require_complete(self) -> None:
         """Raise if the sparsity proved wrong."""
         assert self.course is not None

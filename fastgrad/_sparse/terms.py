@@ -4,16 +4,19 @@ Let G_j be the sum of the terms that contain x_j. Its derivative by x_j is that 
 the noise of all the other terms. So component j of the gradient is judged as entry (j, j) of the Jacobian of G.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastgrad._budget import BudgetSpent
 from fastgrad._jacobian.assess import EntryAssessor
 from fastgrad._jacobian.differences import ColumnDifferences, take_differences
 from fastgrad._judge.rows import Entries, RowSetting
-from fastgrad._judge.verdict import NOISE_WIDTH, ROUNDING
+from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING
 from fastgrad._schedule import Floats, Status
+from fastgrad._sparse.alone import Alone, Terms, confirm_alone
 from fastgrad._sparse.coloring import group_all_columns
 from fastgrad._sparse.course import Begun, Course, Mask
 from fastgrad._sparse.pattern import Index, Pattern
@@ -69,6 +72,7 @@ class SeparableCourse(Course):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.alone = Alone()
         self.sums = TermSums(self.evaluator, self.pattern, self.seconds)
 
     def _begin(self, groups: Groups, before: EntryAssessor | None) -> Begun:
@@ -89,6 +93,14 @@ class SeparableCourse(Course):
         self._sigma = self._noise(assessor)
         return assessor, first, open_
 
+    def run(self) -> tuple[EntryAssessor, ColumnDifferences]:
+        """Measure, probe, extend and judge; then move components that differ alone."""
+        assessor, first = super().run()
+        terms = Terms(self.evaluator, self.pattern, self.trial.values, self._sigma, self.bounds)
+        with contextlib.suppress(BudgetSpent):
+            self.alone = confirm_alone(terms, assessor.result, self.given.astype(np.float64))
+        return assessor, first
+
     def measure(self) -> ColumnDifferences:
         """The differences alone, of a pattern that the probes found complete, or that was completed.
 
@@ -108,6 +120,11 @@ class SeparableCourse(Course):
     @property
     def found_outside(self) -> tuple[Index, Index]:
         """Terms and variables that the pattern lacked, in which F responds."""
+        rows, columns = self._found_by_probes()
+        more = self.alone.pairs
+        return np.concatenate([rows, more[0]]), np.concatenate([columns, more[1]])
+
+    def _found_by_probes(self) -> tuple[Index, Index]:
         new = np.flatnonzero(self.outside)
         if new.size == 0:
             return new, new
@@ -115,6 +132,13 @@ class SeparableCourse(Course):
         bar = math.sqrt(2.0) * NOISE_WIDTH * np.maximum(self._sigma[row], ROUNDING * np.abs(self.trial.values[row]))
         new = new[np.abs(found.quotient[new] * found.distance[new]) > bar]
         return self.pattern.rows[new], self.pattern.columns[new]
+
+    @property
+    def resolved_sizes(self) -> Floats:
+        """|derivative| of terms by their variables where it is clear of the noise, and zero elsewhere."""
+        found, row = self._found, self.pattern.rows
+        clear = np.abs(found.quotient * found.distance) > 2.0 * NOISE_WIDTH * self._sigma[row]
+        return np.where(clear, np.abs(found.quotient), 0.0)
 
     def _take(self, groups: Groups) -> ColumnDifferences:
         """Differences of the terms, kept, and of their sums."""

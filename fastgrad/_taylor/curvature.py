@@ -9,7 +9,8 @@ from fastgrad._along.claim import Claim, Slope, SlopeSetting
 from fastgrad._judge.confirm import shows_mismatch
 from fastgrad._judge.levels import resolution_of
 from fastgrad._judge.noise import constant_noise
-from fastgrad._judge.verdict import NOISE_WIDTH, Flag, Level, Verdict, judge_levels, make_setting
+from fastgrad._judge.setting import NOISE_WIDTH, make_setting
+from fastgrad._judge.verdict import Flag, Level, Verdict, judge_levels
 
 Floats = NDArray[np.float64]
 
@@ -48,8 +49,12 @@ def _level(second: Floats, step: Floats, values: tuple[float, ...], sigma: float
     )
 
 
-def judge_curvature(claim: Claim, levels: list[Level], value: float, sigma: float) -> Slope:
-    """Judge a claimed v . H v; without levels nothing is known of it."""
+def judge_curvature(claim: Claim, levels: list[Level], value: float, sigma: float, *, small: float) -> Slope:
+    """Judge a claimed v . H v; without levels nothing is known of it.
+
+    If it is zero term by term there is no size to be precise to. Then a curvature is `small` that cannot be told from
+    the bar of this size: over the distance that x varies, it changes f by rtol of what the slope does.
+    """
     claimed, noise = np.array([claim.slope if math.isfinite(claim.slope) else 0.0]), constant_noise(sigma)
     plain = make_setting(np.ones(1), claimed, value, rtol=claim.rtol, precision=0.0, noise=noise, grid=np.float64)
     setting = SlopeSetting(**vars(plain), size=claim.size)
@@ -61,6 +66,8 @@ def judge_curvature(claim: Claim, levels: list[Level], value: float, sigma: floa
         verdict, best, flags = ruling.verdict, ruling.best, ruling.flags
         if verdict is Verdict.MISMATCH and not shows_mismatch(setting, 0, levels):
             verdict = Verdict.INCONCLUSIVE
+        if claim.size == 0.0 and abs(best.estimate) <= best.bar <= small and setting.is_near(0, best.step):
+            verdict = Verdict.MATCH
     return Slope(
         verdict=verdict,
         analytical=claim.slope,

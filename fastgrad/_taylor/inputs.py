@@ -29,10 +29,16 @@ def taylor_steps(steps: ArrayLike | None) -> Floats | None:
     found = -np.unique(-given.astype(np.float64).reshape(-1))
     if found.size < 2 or not (np.isfinite(found).all() and (found > 0.0).all()):
         raise ValueError(
-            f"steps holds {found.size} different numbers from {given.min(initial=np.inf):g} on; need two or more, all "
-            f"positive and finite, for instance np.logspace(-1, -8, 15)."
+            f"steps holds {_count(found)}; need two or more, all positive and finite, for instance "
+            f"np.logspace(-1, -8, 15)."
         )
     return found
+
+
+def _count(numbers: Floats) -> str:
+    if numbers.size == 0:
+        return "no numbers"
+    return f"{numbers.size} different number{'' if numbers.size == 1 else 's'}, the least {numbers.min():g}"
 
 
 def hessian_product(hessian: Any, hvp: Any, point: Point, args: tuple[Any, ...]) -> HessianProduct | None:

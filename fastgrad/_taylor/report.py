@@ -72,8 +72,9 @@ class TaylorTest(HtmlReport):
     relative_error : float
         Largest |numerical - analytical| of g . v, relative to |g.v| or, where its terms cancel, to ||g v||.
     smallest_error : float
-        Power: the smallest relative error of the whole gradient that these directions would have shown with 99 %
-        probability; NaN for a direction given by the user, which shows errors along itself alone.
+        Power: the smallest relative error of the whole gradient, its components weighed as the directions move them (on
+        any of their scales), that these would have shown with 99 % probability; NaN for a direction given by the user,
+        which shows errors along itself alone.
     rtol : float
         What counted as equal.
     noise : float
@@ -230,4 +231,4 @@ def _order(order: Order, rows: Rows, expected: int) -> str:
 
 def _slope_line(name: str, slope: Slope) -> str:
     claimed = f"{name:<24} {slope.analytical:.8g}, by differences {slope.numerical:.8g} +- {slope.bar:.0e}"
-    return f"{claimed}  (relative {slope.relative:.0e})"
+    return f"{claimed}  (relative {slope.relative:.0e})" if slope.size > 0.0 else claimed

@@ -1,7 +1,10 @@
 """The verdict of a Taylor test and its reason, from what its directions showed."""
 
 import math
+from collections.abc import Sequence
 
+from fastgrad._along.claim import Slope
+from fastgrad._along.directions import Scale
 from fastgrad._along.doubt import doubt
 from fastgrad._judge.verdict import Verdict
 from fastgrad._taylor.report import TaylorLine
@@ -14,12 +17,15 @@ _DENSITY = 1.4
 _MISSED = 0.01
 
 
-def smallest_error_seen(lines: tuple[TaylorLine, ...], rtol: float) -> float:
-    """Relative error of the whole gradient that random directions show with 99 % probability."""
-    if not lines:
-        return math.nan
-    share = float(_MISSED ** (1.0 / len(lines))) / _DENSITY
-    return max(max(5.0 * line.slope.resolution, line.slope.resolution + rtol) for line in lines) / share
+def smallest_error_seen(lines: tuple[TaylorLine, ...], scales: Sequence[Scale], rtol: float) -> float:
+    """Relative error of the whole gradient that random directions show with 99 % probability, on any scale."""
+    kinds = [[line.slope for line, own in zip(lines, scales, strict=True) if own is scale] for scale in Scale]
+    return max((_seen_by(slopes, rtol) for slopes in kinds if slopes), default=math.nan)
+
+
+def _seen_by(slopes: list[Slope], rtol: float) -> float:
+    share = float(_MISSED ** (1.0 / len(slopes))) / _DENSITY
+    return max(max(5.0 * slope.resolution, slope.resolution + rtol) for slope in slopes) / share
 
 
 def rule(lines: tuple[TaylorLine, ...], worst: TaylorLine) -> Ruling:
@@ -48,18 +54,19 @@ def _accusation(lines: tuple[TaylorLine, ...], worst: TaylorLine) -> str:
         if worst.order.contains(2.0) or worst.order.value > 1.5:  # a small error, seen at smaller steps
             seen += ", but below these steps not"
         seen += ": "
-    return (
-        f"the gradient is wrong {where}: {seen}a slope of {slope.error:.3g} +- {slope.bar:.0e} is left, "
-        f"{slope.relative:.2g} of g.v"
-    )
+    part = f"{slope.relative:.2g} of g.v" if slope.size > 0.0 else "and g.v is zero, term by term"
+    return f"the gradient is wrong {where}: {seen}a slope of {slope.error:.3g} +- {slope.bar:.0e} is left, {part}"
 
 
 def _agreement(lines: tuple[TaylorLine, ...], worst: TaylorLine) -> str:
     found = [line.order for line in lines if line.order.exists]
     along = f"along {_directions(lines)}"
     if not found:
+        bent = [line.curvature for line in lines if line.curvature is not None]
+        straight = ", as the Hessian says" if bent and all(curvature.size == 0.0 for curvature in bent) else ""
         return (
-            f"the remainder is rounding at every step {along}: f is linear there as far as can be seen, with slope g.v"
+            f"the remainder is rounding at every step {along}: f is linear there as far as can be seen, with slope "
+            f"g.v{straight}"
         )
     least = min(found, key=lambda order: order.value)
     text = f"the remainder falls with order {least.value:.2f} {along}"

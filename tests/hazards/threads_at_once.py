@@ -178,8 +178,33 @@ def another_library():
         thread.join()
 
 
+@nb.njit(parallel=True)
+def parallel_gradient(x, shift):
+    out = np.empty_like(x)
+    for i in nb.prange(x.size):
+        out[i] = 4.0 * (x[i] - shift[i]) ** 3
+    return out
+
+
+def gradients_in_parallel():
+    """Compiled gradients with parallel loops of their own, in single checks and in a checker."""
+    _, shift = point(0)
+    checker = GradientChecker(parallel_sum, np.zeros(33), args=(shift,))
+
+    def single(seed):
+        x, _ = point(seed)
+        assert check_gradient(parallel_sum, x, parallel_gradient, args=(shift,)).verdict is Verdict.MATCH
+
+    def many(seed):
+        for k in range(20):
+            x, _ = point(1000 * k + seed)
+            assert checker(x, parallel_gradient).relative_error < 1e-6
+
+    at_once(*[single] * (THREADS // 2), *[many] * (THREADS // 2))
+
+
 # The first meets a process in which nothing has been compiled and no kernel launched.
-SCENARIOS = (different_objectives, different_kinds, one_objective, one_checker, another_library)
+SCENARIOS = (different_objectives, different_kinds, one_objective, one_checker, gradients_in_parallel, another_library)
 
 
 if __name__ == "__main__":
