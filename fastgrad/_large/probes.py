@@ -188,7 +188,8 @@ class Prober:
 
     def _require(self, evaluations: int) -> None:
         """Raise unless so many may be made; fewer may still be."""
-        if self.budget.allows(evaluations) < evaluations or self.budget.spent_by is not None:
+        # Of none that are wanted none are allowed: what was begun goes on then, unless the time has run out.
+        if self.budget.allows(max(evaluations, 1)) < evaluations or self.budget.spent_by is not None:
             raise BudgetSpent(self.budget.spent_by or f"the limit of {self.budget.evaluations} evaluations")
 
     def _count(self, evaluations: int) -> None:

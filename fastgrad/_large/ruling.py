@@ -48,8 +48,8 @@ def rule_on_directions(finding: Finding, families: list[Family], rtol: float) ->
         smallest = power_of(families) * floor
         if not smallest < _WIDEST:
             return Verdict.INCONCLUSIVE, (
-                f"{drawn} random directions agree within their error bars, but an error of the whole gradient below "
-                f"{smallest:.1g} of it would hide in these, because of the noise of f"
+                f"{drawn} random directions agree within their error bars, but these are {floor:.1g} of the gradient: "
+                f"the noise of f hides it"
             )
         return Verdict.MATCH, f"{drawn} random directions agree within their error bars; E is at most {high:.1g}"
     if finding is Finding.KINKED:
