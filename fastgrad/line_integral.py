@@ -89,9 +89,9 @@ def check_line_integral(
     Notes
     -----
     Each segment costs 2 evaluations of f and 15 of the gradient (Gauss-Kronrod), and x and the noise of f cost 18 of f:
-    26 and 61 for 4 segments that agree. The length of a segment is the longest from 1/16 of the scale downwards for which
-    the quadrature converges to the noise of f. The gradient at x is looked at first: a component that is not finite is
-    wrong.
+    26 and 61 for 4 segments that agree. The length of a segment is the longest from 1/16 of the scale downwards for
+    which the quadrature converges to the noise of f. The gradient at x is looked at first: a component that is not
+    finite is wrong.
 
     Right where f is smooth along the segments, costly or noisy, and the gradient is a function. It tests the
     gradient on segments through x, not at x alone: an error at one isolated point does not show, and neither does
