@@ -1,7 +1,6 @@
 """Result objects: frozen, with verdict, evidence and cost; a table when printed, plain data from to_dict()."""
 
 import math
-import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,8 @@ from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
 from fastgrad._judge.verdict import Verdict
 from fastgrad._layout import Layout
+from fastgrad._report_lines import SHOWN, cost_line, headline, norm_lines, table
 from fastgrad.metric import ErrorNorms
-
-WIDTH = 80
 
 # From this cost on a report says what a check along random directions would take; that takes so much for any n.
 _MANY_EVALUATIONS, _DIRECTIONAL_EVALUATIONS = 10_000, 130
@@ -55,12 +53,6 @@ class Component:
     uncertainty: float
     absolute: float
     relative: float
-
-
-def difference_of(analytical: float, numerical: float) -> dict[str, float]:
-    """The last two fields of a row of any report; the difference of two zeros is 0, relatively too."""
-    absolute, size = abs(numerical - analytical), max(abs(analytical), abs(numerical))
-    return {"absolute": absolute, "relative": absolute / size if size > 0.0 else absolute}
 
 
 @dataclass(frozen=True)
@@ -248,31 +240,7 @@ def _row_dict(row: Component) -> dict[str, Any]:
     return {**row.__dict__, "index": list(row.index), "verdict": row.verdict.value}
 
 
-def headline(result: Any) -> list[str]:
-    """Verdict, reason and causes."""
-    lines = textwrap.wrap(f"{result.verdict.name}: {result.reason}.", WIDTH)
-    for cause in result.causes:
-        lines += textwrap.wrap(f"Cause: {cause.sentence}{'' if cause.sentence.endswith('?') else '.'}", WIDTH)
-    return lines
-
-
-def norm_lines(result: Any) -> list[str]:
-    """Relative error, norms and differences."""
-    norms = result.norms
-    pairs = [
-        (("relative error", result.relative_error), ("||difference||", norms.difference)),
-        (("max |difference|", result.max_absolute), ("||analytical||", norms.analytical)),
-        (("mean |difference|", result.mean_absolute), ("||numerical||", norms.numerical)),
-    ]
-    lines = [f"{a:<18} {u:<14.6g}   {b:<15} {v:.6g}" for (a, u), (b, v) in pairs]
-    if result.verdict is Verdict.MATCH and result.relative_error > result.rtol:
-        note = "These are of differences at the given step, spoilt here by noise or curvature; the verdict is not."
-        lines += textwrap.wrap(note, WIDTH)
-    return lines
-
-
 _COLUMNS = ("component", "x", "step", "analytical", "numerical", "+-", "absolute", "relative")
-SHOWN = {Verdict.MISMATCH: "wrong", Verdict.INCONCLUSIVE: "undecided", Verdict.MATCH: "right"}
 
 
 def _worst_lines(result: GradientCheck) -> list[str]:
@@ -299,22 +267,9 @@ def _worst_lines(result: GradientCheck) -> list[str]:
     ]
 
 
-def table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = [" ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return [line[-WIDTH:] if len(line) > WIDTH else line for line in lines]
-
-
 def _cheaper_lines(result: GradientCheck) -> list[str]:
     """At large n, what a check along random directions would take instead."""
     if result.evaluations < _MANY_EVALUATIONS:
         return []
     seconds = result.elapsed * _DIRECTIONAL_EVALUATIONS / result.evaluations
     return [f"check_directional would take about {_DIRECTIONAL_EVALUATIONS} evaluations, or {seconds:.1g} s"]
-
-
-def cost_line(result: Any, function: str = "f") -> str:
-    """Evaluations, time and threads."""
-    kind = "worker" if result.executor.endswith("Executor") else "thread"
-    hands = f"{result.threads} {kind}{'s' if result.threads > 1 else ''}"
-    return f"{result.evaluations} evaluations of {function} in {result.elapsed:.3g} s on {hands} ({result.executor})"

@@ -14,7 +14,8 @@ from fastgrad._judge.verdict import MISMATCH, VERDICTS, Flag
 from fastgrad._layout import Layout
 from fastgrad._objective import Trial
 from fastgrad._reason import give_reason, is_between, overall_verdict, worst_first
-from fastgrad._report import Component, GradientCheck, Kink, difference_of
+from fastgrad._report import Component, GradientCheck, Kink
+from fastgrad._report_lines import difference_of
 from fastgrad._schedule import Evaluator
 from fastgrad.metric import error_norms
 

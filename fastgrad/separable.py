@@ -14,7 +14,8 @@ from fastgrad._jacobian.check import for_groups, make_request
 from fastgrad._jacobian.differences import replay_failure
 from fastgrad._judge.verdict import Verdict
 from fastgrad._layout import make_layout
-from fastgrad._report import WIDTH, GradientCheck
+from fastgrad._report import GradientCheck
+from fastgrad._report_lines import WIDTH
 from fastgrad._result import make_result
 from fastgrad._sparse.report import PatternCheck
 from fastgrad._sparse.result import pattern_check

@@ -142,7 +142,11 @@ LAYERS = (
         ),
     ),
     Layer("Taylor report", ("_taylor.report", "_taylor.ruling"), ("HTML", "judge", "remainders", "slopes")),
-    Layer("report", ("_layout", "_report"), ("HTML", "values and calls", "judge", "causes", "gates", "metric")),
+    Layer(
+        "report",
+        ("_layout", "_report_lines", "_report"),
+        ("HTML", "values and calls", "judge", "causes", "gates", "metric"),
+    ),
     Layer(
         "result",
         ("_result",),

@@ -13,7 +13,7 @@ from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
 from fastgrad._jacobian.symmetry import Asymmetry
 from fastgrad._judge.verdict import Verdict
-from fastgrad._report import SHOWN, cost_line, headline, norm_lines, table
+from fastgrad._report_lines import SHOWN, cost_line, headline, norm_lines, table
 from fastgrad.metric import ErrorNorms
 
 

@@ -19,7 +19,7 @@ from fastgrad._jacobian.report import Entry, JacobianCheck, KinkedEntry
 from fastgrad._judge.verdict import VERDICTS
 from fastgrad._layout import Layout
 from fastgrad._reason import is_between, overall_verdict
-from fastgrad._report import difference_of
+from fastgrad._report_lines import difference_of
 from fastgrad._vector_trial import VectorTrial
 from fastgrad.metric import error_norms
 

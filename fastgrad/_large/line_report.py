@@ -8,7 +8,8 @@ from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
 from fastgrad._judge.verdict import Verdict
 from fastgrad._large.line import Segment
-from fastgrad._report import Component, cost_line
+from fastgrad._report import Component
+from fastgrad._report_lines import cost_line
 
 _WIDTH = 80
 _ROWS = 5

@@ -13,7 +13,8 @@ from fastgrad._large.locate import BlockFindings
 from fastgrad._large.probes import Scaling
 from fastgrad._large.samples import Sample
 from fastgrad._layout import Layout
-from fastgrad._report import Component, difference_of
+from fastgrad._report import Component
+from fastgrad._report_lines import difference_of
 
 
 def describe_broken(analytical: Array, layout: Layout) -> str | None:

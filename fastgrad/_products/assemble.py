@@ -14,7 +14,7 @@ from fastgrad._inputs import name_entry
 from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, MISMATCH, VERDICTS, Verdict
 from fastgrad._products.report import Output, Products
 from fastgrad._products.tangent import Tangent
-from fastgrad._report import difference_of
+from fastgrad._report_lines import difference_of
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, ...]

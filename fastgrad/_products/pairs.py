@@ -21,7 +21,8 @@ from fastgrad._products.report import AdjointPair, JvpCheck, VjpCheck
 from fastgrad._products.session import Session
 from fastgrad._products.tangent import Tangent
 from fastgrad._reason import worst_first
-from fastgrad._report import Component, difference_of
+from fastgrad._report import Component
+from fastgrad._report_lines import difference_of
 
 Floats = NDArray[np.float64]
 

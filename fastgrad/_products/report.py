@@ -11,7 +11,8 @@ from fastgrad._along.claim import Slope
 from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
 from fastgrad._judge.verdict import Verdict
-from fastgrad._report import SHOWN, Component, cost_line, headline, table
+from fastgrad._report import Component
+from fastgrad._report_lines import SHOWN, cost_line, headline, table
 
 
 @dataclass(frozen=True)

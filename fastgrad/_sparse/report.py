@@ -13,7 +13,7 @@ from fastgrad._causes.cause import Cause
 from fastgrad._html import HtmlReport
 from fastgrad._jacobian.report import Entry, block_lines, plain_fields, worst_lines
 from fastgrad._judge.verdict import Verdict
-from fastgrad._report import WIDTH, cost_line, headline, norm_lines
+from fastgrad._report_lines import WIDTH, cost_line, headline, norm_lines
 from fastgrad.metric import ErrorNorms
 
 

@@ -17,7 +17,7 @@ from fastgrad._jacobian.report import Entry
 from fastgrad._judge.verdict import MATCH, MISMATCH, MISMATCH_BARS, VERDICTS, Flag, Verdict
 from fastgrad._layout import Layout
 from fastgrad._reason import overall_verdict, worst_first
-from fastgrad._report import difference_of
+from fastgrad._report_lines import difference_of
 from fastgrad._sparse.causes import Given, find_causes
 from fastgrad._sparse.course import Course
 from fastgrad._sparse.local_causes import Listed, find_local_causes
