@@ -323,6 +323,20 @@ def test_what_is_left_of_zero_by_rounding_counts_as_zero(left, step):
 
 
 @BOTH
+def test_a_steep_coordinate_next_to_nothing_makes_no_other_look_small(step):
+    """Its gradient times the size of the others would be the largest term by far, and is none of f."""
+    x = np.random.default_rng(0).uniform(1.0, 2.0, 20)
+    x[0] = 1e-14
+    slopes = np.ones(20)
+    slopes[0] = 1e5
+    wrong = slopes.copy()
+    wrong[5] = 1.002
+    found, _ = assess(lambda x: 1e12 + float(slopes @ x), x, wrong, step=step)
+    assert found.verdict[5] != MATCH
+    assert not np.any(found.verdict == MISMATCH)
+
+
+@BOTH
 @pytest.mark.parametrize("tiny", [1e-10, 1e-13, 1e-16, 1e-20])
 def test_a_tiny_coordinate_with_units_of_its_own_is_not_accused_from_afar(tiny, step):
     def f(x):

@@ -161,13 +161,26 @@ def make_setting(
         scale[at_zero] = np.minimum(typical, abs(value) / np.abs(analytical[at_zero]))
     scale = np.maximum(scale, SMALLEST_SCALE)
     return Setting(
-        x, extent, analytical, scale, typical, value, rtol, precision, noise, np.dtype(grid), *_sizes(analytical, scale)
+        x,
+        extent,
+        analytical,
+        scale,
+        typical,
+        value,
+        rtol,
+        precision,
+        noise,
+        np.dtype(grid),
+        *_sizes(analytical, x, scale),
     )
 
 
-def _sizes(gradient: Floats, scale: Floats) -> tuple[float, float, float]:
-    """Largest |g_i| s_i, their root mean square, and the largest |g_i|."""
-    product = np.abs(gradient) * scale
+def _sizes(gradient: Floats, x: Floats, scale: Floats) -> tuple[float, float, float]:
+    """Largest |g_i| s_i, their root mean square, and the largest |g_i|.
+
+    What is next to nothing contributes what it moves f by itself, lest a large g_i makes others look small.
+    """
+    product = np.abs(gradient) * np.where(x != 0.0, np.minimum(np.abs(x), scale), scale)
     largest = float(product.max())
     mean = largest * float(np.sqrt(np.mean((product / largest) ** 2))) if largest > 0.0 else 0.0
     return largest, mean, float(np.abs(gradient).max())
@@ -175,7 +188,7 @@ def _sizes(gradient: Floats, scale: Floats) -> tuple[float, float, float]:
 
 def with_sizes_of(setting: Setting, gradient: Floats) -> Setting:
     """The same problem, in which what is small next to others is told by this gradient."""
-    largest_product, mean_product, largest_gradient = _sizes(gradient, setting.scale)
+    largest_product, mean_product, largest_gradient = _sizes(gradient, setting.x, setting.scale)
     return replace(
         setting, largest_product=largest_product, mean_product=mean_product, largest_gradient=largest_gradient
     )
