@@ -22,7 +22,7 @@ from fastgrad._judge.verdict import MISMATCH_BARS, Flag, Level, Ruling, Verdict,
 _FASTEST = 1000.0  # radians over the scale of a coordinate, of what may hide in the noise
 _VANISHES = 2.0  # bars from zero
 _STEP_NOISE = 0.1  # of the height of steps: rounding to them has a standard deviation of 0.29
-_LEVELS_OF_A_SLOPE, _DECADES_OF_A_SLOPE = 3, 100.0
+_LEVELS_OF_A_SLOPE, _SPAN_OF_A_SLOPE = 3, 100.0  # levels that agree, and their largest step over the smallest
 _CLOSE_BY = (0.25, 0.06)  # of the widest step over which f is quiet
 _NEXT = 0.4  # between steps that show the same, if there is anything to see
 
@@ -131,7 +131,7 @@ def _is_one_slope(search: Search) -> bool:
         for level in uncontradicted(set_bars(search.levels))
         if abs(level.estimate) > MISMATCH_BARS * level.bar + search.setting.tolerance(search.i, level.estimate)
     ]
-    return len(shown) >= _LEVELS_OF_A_SLOPE and max(shown) > _DECADES_OF_A_SLOPE * min(shown)
+    return len(shown) >= _LEVELS_OF_A_SLOPE and max(shown) > _SPAN_OF_A_SLOPE * min(shown)
 
 
 def _is_on_stairs(search: Search, ruling: Ruling, steepest: float) -> Generator[list[float], list[float], bool]:
