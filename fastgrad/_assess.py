@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastgrad._assessment import Assessment, nothing_known
 from fastgrad._budget import BudgetSpent
+from fastgrad._far import change_far_away
 from fastgrad._first import Bounds, FirstDifferences, add_differences, no_differences
 from fastgrad._judge.grid import generic_steps, safe_unit
 from fastgrad._judge.noise import NoiseModel, constant_noise, noise_from_residuals
@@ -233,9 +234,14 @@ class Assessor:
 
         Unused variables can be many, and need no search each; 2 evaluations.
         """
-        setting, value = self.setting, self.setting.value / self.unit
-        flat = (setting.analytical == 0.0) & (first.above == value) & (first.below == value)
+        value = self.setting.value / self.unit
+        flat = (self.setting.analytical == 0.0) & (first.above == value) & (first.below == value)
         index = undecided[flat[undecided]]
+        setting = self.setting
+        if index.size and setting.largest_product == 0.0 and math.isnan(setting.far_change):
+            far = setting.far_away(slice(None))
+            change = change_far_away(self.evaluator, setting.x, far, self.bounds, setting.value, self.unit)
+            self.setting = setting = replace(setting, far_change=float(change))
         wide = generic_steps(setting.x[index], setting.widest_step(index), index, 2, setting.grid)
         good = np.asarray(setting.is_flat_enough(index, wide))
         if self.bounds is not None:

@@ -317,6 +317,18 @@ def test_zero_rows_columns_and_constants():
     assert np.argwhere(wrong.verdicts == Verdict.MISMATCH).tolist() == [[1, 2]]
 
 
+@pytest.mark.parametrize("step", [None, fastgrad.steps.Automatic()])
+def test_a_row_of_zeros_is_believed_where_it_is_flat_but_not_where_it_is_too_large_to_show_more(step):
+    def F(x):
+        flat = 5.0 + max(0.0, x[1] - 5.0)
+        return np.array([np.sum(x**2), flat, 4.2e11 + np.exp(-0.5 * x[0] ** 2)])
+
+    x = np.array([-0.003, 1.0])
+    result = check_jacobian(nb.njit(F), x, [2.0 * x, [0.0, 0.0], [0.0, 0.0]], step)
+    assert result.verdicts[:2].tolist() == [[RIGHT, RIGHT], [RIGHT, RIGHT]]
+    assert not (result.verdicts[2] == RIGHT).any()
+
+
 def test_a_kink_is_inconclusive_and_said():
     F = nb.njit(lambda x: np.array([np.abs(x[0]), x[1] ** 2]))
     result = check_jacobian(F, [0.0, 2.0], [[1.0, 0.0], [0.0, 4.0]])

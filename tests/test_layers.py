@@ -125,7 +125,7 @@ LAYERS = (
     # What is made of it.
     Layer(
         "assessment",
-        ("_assessment", "_noise_tables", "_looks", "_assess", "_reason", "_components"),
+        ("_assessment", "_noise_tables", "_looks", "_far", "_assess", "_reason", "_components"),
         ("judge", "gates", "schedule", "first differences"),
     ),
     Layer(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad._budget import BudgetSpent
+from fastgrad._far import change_far_away
 from fastgrad._first import Bounds
 from fastgrad._jacobian.assessment import EntryAssessment
 from fastgrad._jacobian.differences import ColumnDifferences, Failure, take_differences
@@ -63,13 +64,11 @@ class EntryAssessor:
         self.looks = CloserLooks(evaluator, groups.count, bounds)
         self.failures: dict[int, Failure] = {}  # by column
         all_finite = bool(finite.all() and self.finite_rows.all())
-        self.judged = slice(0, entries.size) if all_finite else self._judgeable(finite)
+        every = slice(0, entries.size)
+        self.judged = every if all_finite else np.flatnonzero(finite & self.finite_rows[entries.rows(every)])
         self.result = EntryAssessment(self.setting, None if finite.all() else ~finite)
         if not self.finite_rows.all():
-            self.result.flags[~self.finite_rows[entries.rows(slice(0, entries.size))]] = int(Flag.NON_FINITE)
-
-    def _judgeable(self, finite: NDArray[np.bool_]) -> Index:
-        return np.flatnonzero(finite & self.finite_rows[self.entries.rows(slice(0, self.entries.size))])
+            self.result.flags[~self.finite_rows[entries.rows(every)]] = int(Flag.NON_FINITE)
 
     def judge(self, first: ColumnDifferences | None) -> EntryAssessment:
         """Judge all entries: of differences that somebody else chose the steps for, or of steps chosen here."""
@@ -97,7 +96,8 @@ class EntryAssessor:
     def settle(self, open_: Index, first: ColumnDifferences | None) -> EntryAssessment:
         """Take other steps, and closer looks, for the entries that are open."""
         if open_.size:
-            self.looks.settle(self.setting, self._at_better_steps(open_, first), self.result)
+            left = self._at_better_steps(open_, first)
+            self.looks.settle(self.setting, left, self.result)
             self.result.doubt_constants_of_rows(open_, self.setting.noise.is_flat)
         return self._finish()
 
@@ -190,12 +190,15 @@ class EntryAssessor:
         Zeros of a sparse Jacobian can be many, and need no search each; 2 evaluations per group of columns.
         """
         above, below = first.around(open_)
-        row = self.entries.rows(open_)
-        value = self.value[row]
+        value = self.value[self.entries.rows(open_)]
         flat = (self.setting.given[open_] == 0.0) & (above == value) & (below == value)
         zeros = open_[flat]
         if zeros.size == 0:
             return open_
+        rows = self.setting
+        if (rows.largest_product[self.entries.rows(zeros)] == 0.0).any() and np.isnan(rows.far_change).all():
+            change = change_far_away(self.evaluator, rows.x, rows.far_away(), self.bounds, rows.value, rows.unit)
+            self.setting = rows.with_far_change(change)
         setting = self.setting.of(zeros)
         steps = self.setting.common_steps(zeros, np.asarray(setting.widest_step(slice(None))), 2)
         wide = steps[self.entries.columns(zeros)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastgrad._judge.grid import generic_steps
 from fastgrad._judge.row_noise import RowNoise
-from fastgrad._judge.setting import SMALLEST_SCALE, Setting
+from fastgrad._judge.setting import FAR_AWAY, SMALLEST_SCALE, Setting
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -130,6 +130,7 @@ class RowSetting:
     largest_product: Floats
     mean_product: Floats
     largest_gradient: Floats
+    far_change: Floats  # of F, see `Setting`
 
     def of(self, entry: Any) -> Setting:
         """The setting of some entries, each in its row: to be used with all of its components at once."""
@@ -149,6 +150,7 @@ class RowSetting:
             largest_product=cast(Any, self.largest_product[row]),
             mean_product=cast(Any, self.mean_product[row]),
             largest_gradient=cast(Any, self.largest_gradient[row]),
+            far_change=cast(Any, self.far_change[row]),
         )
         return one_each
 
@@ -171,10 +173,18 @@ class RowSetting:
             largest_product=float(self.largest_product[i]),
             mean_product=float(self.mean_product[i]),
             largest_gradient=float(self.largest_gradient[i]),
+            far_change=float(self.far_change[i]),
         )
 
     def with_noise(self, noise: RowNoise, coarse: NDArray[np.bool_] | None = None) -> "RowSetting":
         return replace(self, noise=noise, coarse=self.coarse if coarse is None else coarse)
+
+    def far_away(self) -> Floats:
+        """Far beyond the size of each coordinate, see `Setting.far_away`."""
+        return FAR_AWAY * self.plain_scale
+
+    def with_far_change(self, change: Floats) -> "RowSetting":
+        return replace(self, far_change=change)
 
     def automatic_steps(self, entry: Index) -> Floats:
         """The first step that each entry would like, see `Setting.automatic_step`."""
@@ -240,7 +250,7 @@ def make_row_setting(
     mean = np.minimum(np.sqrt(squares / np.maximum(entries.count_by_row(), 1)), largest)
     return RowSetting(
         entries, x, typical, plain_scale, column_scale, given, unit, value * unit, rtol, precision, noise,
-        np.dtype(grid), np.zeros(m, dtype=bool), largest, mean, largest_gradient,
+        np.dtype(grid), np.zeros(m, dtype=bool), largest, mean, largest_gradient, np.full(m, np.nan),
     )  # fmt: skip
 
 

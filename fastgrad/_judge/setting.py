@@ -17,6 +17,7 @@ ROUNDING = 0.6 * 2.0**-53  # standard deviation of rounding a result, at the ver
 SMALLEST_SCALE = 1e-290  # products with a denormal scale would lose their digits, and divisions by it overflow
 GRADIENT_ROUNDINGS = 4.0  # of its largest product, that a computed gradient may be off by
 MOST_ROUNDING = 0.01  # of the tolerance of the largest component, that is allowed for them
+FAR_AWAY = 16.0  # scales of a coordinate
 _WIDEST_STEP = 0.1  # of the scale of a coordinate
 _NOISIER = 8.0  # so many times the noise close by is another noise
 _ROUNDING_INSIDE = 2.0**-42  # of f: what ordinary programs lose, more at some spacings than at others
@@ -46,6 +47,7 @@ class Setting:
     largest_product: float  # max |g_i| s_i
     mean_product: float  # its root mean square
     largest_gradient: float
+    far_change: float = math.nan  # of f, where all coordinates move far; NaN before anybody looked
 
     def tolerance(self, i: Any, value: Any) -> Any:
         """By how much a resolved component may differ: rtol, and the rounding of the analytical gradient itself.
@@ -103,13 +105,20 @@ class Setting:
     def _calm_noise(self) -> Any:
         return _NOISIER * np.maximum(self.noise.smallest, _ROUNDING_INSIDE * np.abs(self.value))
 
+    def far_away(self, i: Any) -> Any:
+        """Far beyond the size of a coordinate: there it only counts that f changes, not how."""
+        return FAR_AWAY * self.scale[i]
+
     def is_flat_enough(self, i: Any, step: Any) -> Any:
         """Whether values of f that are equal to the bit over a step show that coordinate i does not matter.
 
-        They do not where f is so large that a change of the size of the other components would be rounded away.
+        They do not where f is so large that a change of the size of the other components would be rounded away; or, if
+        all of the gradient is zero, a slope that makes f change as it does far away.
         """
-        bar = NOISE_WIDTH * ROUNDING * abs(self.value) / step
-        return (self.largest_product == 0.0) | (bar <= self.absolute_tolerance(i))
+        rounding = NOISE_WIDTH * ROUNDING * np.abs(self.value)
+        moves = self.far_change > rounding  # not if it is NaN
+        may_hide = moves & (rounding / step * self.far_away(i) > self.rtol * self.far_change)
+        return np.where(self.largest_product == 0.0, ~may_hide, rounding / step <= self.absolute_tolerance(i))
 
     def generic_step(self, i: int, step: float, attempt: int) -> float:
         """One near the wanted step, with generic bits; another one at each attempt."""
