@@ -31,7 +31,7 @@ class Budget:
     seconds: float | None = None
     evaluations: int | None = None
     progress: Progress | None = None
-    started: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=lambda: time.perf_counter())
     used: int = TRIALS
     failure: BaseException | None = None
     spent_by: str | None = None  # why no more evaluations are made

@@ -6,6 +6,7 @@ import builtins
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -31,6 +32,34 @@ def folder(request, tmp_path, monkeypatch):
     for name, module in list(sys.modules.items()):
         if str(tmp_path) in repr(module):
             del sys.modules[name]
+
+
+class Clock:
+    """A clock that stands still, and goes on only where a test says so: no test depends on the speed of a machine."""
+
+    def __init__(self):
+        self._seconds, self._runs_since = 1000.0, None
+
+    def perf_counter(self):
+        return self._seconds + (0.0 if self._runs_since is None else time.perf_counter() - self._runs_since)
+
+    def advance(self, seconds):
+        self._seconds += seconds
+
+    def run(self):
+        """From now on as fast as any other."""
+        if self._runs_since is None:
+            self._runs_since = time.perf_counter()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock by which time limits are kept."""
+    from fastgrad import _budget  # not before the plugin of pytest has set the number of threads
+
+    clock = Clock()
+    monkeypatch.setattr(_budget, "time", clock)
+    return clock
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def error_line(capsys) -> str:
 
 
 def run(*command: str, folder: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
 
 
 # --- whole runs ----------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_a_reader_that_has_seen_enough_changes_nothing(folder):
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         complaints = process.stderr.read()
-        assert process.wait(timeout=300) == 1, complaints
+        assert process.wait(timeout=900) == 1, complaints
     assert "Error" not in complaints and "Exception" not in complaints
 
 

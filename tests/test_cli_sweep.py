@@ -67,7 +67,7 @@ def test_a_whole_run_prints_the_curve_on_standard_output_alone(folder):
     np.save("x.npy", np.linspace(0.1, 1.0, 6).reshape(2, 3))
     target = ("model.py:scaled", "model.py:scaled_gradient", "--at", "x.npy", "--args", "data.npz")
     command = (sys.executable, "-m", "fastgrad", "sweep", *target)
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("E falls as 1/epsilon")
     assert "being" not in done.stdout

@@ -30,6 +30,7 @@ WEIGHT = 3.0
 SOURCE = r"""
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 /* sum of w (x[i+1] - x[i]^2)^2 + (1 - x[i])^2, with w in data, or 1 */
@@ -49,17 +50,24 @@ double undefined_above_1(const double *x, int64_t n, void *data) { return x[0] >
 
 double writes(double *x, int64_t n, void *data) { double sum = x[0] * x[0]; x[0] = 0.0; return sum; }
 
-/* Sleeps, so that calls overlap wherever they may, and counts the calls that found another one under way. */
-static int under_way, overlaps;
+/* Sleeps, so that calls overlap wherever they may, and counts the calls that found another one under way.
+   Beside the point in data, calls sleep until that has happened, or until they have lost their patience. */
+static int under_way, overlaps, patience;
 double sleeps(const double *x, int64_t n, void *data)
 {
     struct timespec pause = {0, 2000000};
+    int waits = data && memcmp(x, data, n * sizeof(double));
     if (__atomic_fetch_add(&under_way, 1, __ATOMIC_SEQ_CST) > 0)
         __atomic_fetch_add(&overlaps, 1, __ATOMIC_SEQ_CST);
-    nanosleep(&pause, 0);
+    do
+        nanosleep(&pause, 0);
+    while (waits && !__atomic_load_n(&overlaps, __ATOMIC_SEQ_CST)
+           && __atomic_fetch_sub(&patience, 1, __ATOMIC_SEQ_CST) > 0);
     __atomic_fetch_sub(&under_way, 1, __ATOMIC_SEQ_CST);
-    return chain(x, n, data);
+    return chain(x, n, 0);
 }
+
+void be_patient(int pauses) { __atomic_store_n(&patience, pauses, __ATOMIC_SEQ_CST); }
 
 int take_overlaps(void) { return __atomic_exchange_n(&overlaps, 0, __ATOMIC_SEQ_CST); }
 
@@ -331,10 +339,12 @@ needs_two_threads = pytest.mark.skipif(nb.config.NUMBA_NUM_THREADS < 2, reason="
 
 @needs_two_threads
 def test_c_runs_on_several_threads_at_once_with_the_same_bits(library):
-    f = c_objective(library.sleeps)
+    f = c_objective(library.sleeps, data=X)
     library.take_overlaps()
+    library.be_patient(0)
     serial = numerical_gradient(f, X, threads=1)
     assert library.take_overlaps() == 0
+    library.be_patient(50_000)  # a hundred seconds or more
     np.testing.assert_array_equal(numerical_gradient(f, X, threads=2), serial)
     assert library.take_overlaps() > 0
 
@@ -343,6 +353,7 @@ def test_c_runs_on_several_threads_at_once_with_the_same_bits(library):
 def test_a_function_that_is_not_thread_safe_is_never_entered_twice(library):
     f = c_objective(library.sleeps, thread_safe=False)
     library.take_overlaps()
+    library.be_patient(0)
 
     def check(_):
         return check_gradient(f, X, chain_gradient(X, 1.0), threads=2)

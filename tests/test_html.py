@@ -155,7 +155,7 @@ QUIET = (
 def browse(page, tmp_path, *options):
     (tmp_path / "page.html").write_text(page)
     command = [CHROMIUM, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", *options, f"file://{tmp_path}/page.html"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout
 
 
 @needs_browser

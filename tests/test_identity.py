@@ -321,7 +321,7 @@ def test_another_process_finds_the_same():
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=600,
         ).stdout
         for seed in ("1", "2", "3")
     }

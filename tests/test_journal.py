@@ -165,7 +165,7 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path):
 
 def test_a_full_disk_loses_nothing(tmp_path):
     script = HAZARDS / "full_disk.py"
-    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert f"File too large: '{tmp_path / 'file'}'" in done.stdout
     assert "0 < coverage <= 1" in done.stdout
@@ -174,7 +174,7 @@ def test_a_full_disk_loses_nothing(tmp_path):
 def run_to_the_end(path):
     """What the script prints of its result, and the number of evaluations."""
     command = [sys.executable, HAZARDS / "killed.py", path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     result, evaluations = done.stdout.splitlines()[-1].rsplit(" ", 1)
     return result, int(evaluations)
 
@@ -184,20 +184,16 @@ def undisturbed(tmp_path_factory):
     return run_to_the_end(tmp_path_factory.mktemp("undisturbed") / "file")
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_killed_process_is_continued_to_the_bit(tmp_path, undisturbed, seed):
+@pytest.mark.parametrize("slices", [1, 2, 3])
+def test_a_killed_process_is_continued_to_the_bit(tmp_path, undisturbed, slices):
     script, path = HAZARDS / "killed.py", tmp_path / "file"
-    delay = random.Random(seed).uniform(0.05, 0.7)
-    process = subprocess.Popen([sys.executable, script, path], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    with subprocess.Popen([sys.executable, script, path], stdout=subprocess.PIPE, text=True) as process:
+        assert [process.stdout.readline() for _ in range(slices)] == ["slice\n"] * slices
+        time.sleep(random.Random(slices).uniform(0.0, 0.1))  # be it while the next is written
+        process.send_signal(signal.SIGKILL)
     resumed = run_to_the_end(path)
     assert resumed[0] == undisturbed[0]
-    assert resumed[1] <= undisturbed[1]
+    assert resumed[1] < undisturbed[1]
 
 
 def test_a_failure_that_passes_does_not_stay_in_the_file(tmp_path):
@@ -240,7 +236,7 @@ def forked(path, how):
 
 
 def test_a_living_pool_of_forked_workers_does_not_keep_the_file(tmp_path):
-    out, error = forked(tmp_path / "file", "again").communicate(timeout=120)
+    out, error = forked(tmp_path / "file", "again").communicate(timeout=600)
     assert out.splitlines()[-1] == "Verdict.MATCH", error
 
 

@@ -158,7 +158,7 @@ def results_on_four_threads():
     path = os.pathsep.join([*here, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "NUMBA_NUM_THREADS": "4", "PYTHONPATH": path}
     done = subprocess.run(
-        [sys.executable, "-c", FOUR_THREADS], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", FOUR_THREADS], env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return np.reshape(json.loads(done.stdout), (4, 3))

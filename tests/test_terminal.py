@@ -96,7 +96,7 @@ def test_a_real_terminal(tmp_path, variables, start):
     ours, theirs = pty.openpty()
     environment = {**{k: v for k, v in os.environ.items() if k != "NO_COLOR"}, "TERM": "xterm", **variables}
     command = [sys.executable, "-m", "fastgrad", "check", "model.py:f", "model.py:gradient", "--at", "1,2"]
-    done = subprocess.run(command, cwd=tmp_path, stdout=theirs, stderr=subprocess.PIPE, env=environment, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, stdout=theirs, stderr=subprocess.PIPE, env=environment, timeout=900)
     os.close(theirs)
     shown = os.read(ours, 10_000)
     os.close(ours)

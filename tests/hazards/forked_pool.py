@@ -19,7 +19,7 @@ def f(x):
 
 def show_workers(done, total):
     print(*pool._processes, flush=True)
-    time.sleep(100.0)
+    time.sleep(600.0)
 
 
 if __name__ == "__main__":

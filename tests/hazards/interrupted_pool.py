@@ -1,4 +1,4 @@
-"""A check on a pool of processes, long enough to be interrupted as a terminal does it: all processes at once."""
+"""A check of many minutes on a pool of processes, interrupted as a terminal does it: all processes at once."""
 
 import multiprocessing
 import sys
@@ -13,7 +13,7 @@ if __name__ == "__main__":
 
     import fastgrad
 
-    x = np.linspace(1.0, 2.0, 1000)
+    x = np.linspace(1.0, 2.0, 50_000)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             fastgrad.check_gradient(
