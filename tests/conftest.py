@@ -21,6 +21,21 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# What a build server or a shell sets for its own sake, and what colours or wraps what is tested.
+SWAYS_OUTPUT = (
+    *("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONWARNINGS", "COLUMNS", "LINES"),
+    *("FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "PYTHON_COLORS"),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environment_like_any_other():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SWAYS_OUTPUT:
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture
 def folder(request, tmp_path, monkeypatch):
     """A working folder with model.py, the MODEL of the test file; its modules are forgotten after the test."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def processes():
 
 @pytest.fixture(scope="module")
 def loky():
-    pool = pytest.importorskip("loky").get_reusable_executor(2)
+    # A worker that ends because it had nothing to do, just when it gets something, would be a warning.
+    pool = pytest.importorskip("loky").get_reusable_executor(2, timeout=PATIENCE)
     yield pool
     pool.shutdown()
 
@@ -57,8 +59,12 @@ def dask_client():
     """A scheduler and two worker processes, on loopback."""
     distributed = pytest.importorskip("distributed")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-        yield client
+    patience = dict.fromkeys(("distributed.comm.timeouts.connect", "distributed.comm.timeouts.tcp"), f"{PATIENCE:g} s")
+    with pytest.importorskip("dask").config.set(patience):
+        with warnings.catch_warnings(action="ignore"):  # a slow disk
+            cluster = distributed.LocalCluster(**options)
+        with cluster, distributed.Client(cluster) as client:
+            yield client
 
 
 @pytest.fixture(scope="module")
