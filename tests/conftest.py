@@ -17,6 +17,10 @@ collect_ignore = ["hazards"]
 # kernels that they take five times as long then. Processes that tests start inherit this.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Two threads on every machine, or as many as are asked for, where Numba would take one for each core: what is tested
+# depends on the cores of no machine.
+os.environ["NUMBA_NUM_THREADS"] = str(max(2, int(os.environ.get("NUMBA_NUM_THREADS", "2"))))
+
 # A shell that starts the tests in the background has them ignore interruptions, which some of them are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
