@@ -44,6 +44,10 @@ class Assessment:
     failed: dict[int, float] = field(default_factory=dict)  # a value of the coordinate where f raised
     in_random_order: bool = True  # those seen are a fair sample, wherever the check ended
 
+    def flagged(self, flag: Flag) -> NDArray[np.bool_]:
+        """Which components carry it; as a plain number, because NumPy would widen all flags to those of an enum."""
+        return np.asarray((self.flags & int(flag)) != 0)
+
     def record(self, i: int, closeup: Closeup, unit: float) -> None:
         """Enter what a closer look found."""
         self.verdict[i] = VERDICTS.index(closeup.verdict)

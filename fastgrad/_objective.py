@@ -57,7 +57,8 @@ def prepare(f: Any, point: Point, args: tuple[Any, ...]) -> Objective:
     if not wrapper.is_current(compiled):
         _compile_wrapper.cache_clear()
         wrapper = _compile_wrapper(compiled, point.dtype, dimension, arguments_type)
-    return Objective(named, args, point.shape, wrapper, Block(held) if held else None, fingerprints(args))
+    block = Block(held, arguments_type) if held else None
+    return Objective(named, args, point.shape, wrapper, block, fingerprints(args))
 
 
 def _require_plain_array(point: Point, args: tuple[Any, ...]) -> None:

@@ -132,15 +132,17 @@ def compiled_function(given: Named) -> Any:
 
 
 def type_of_arguments(args: tuple[Any, ...], held: tuple[Any, ...]) -> Any:
+    """Numba's type of what a Block holds, the shape and `args`; an error that names the argument that has none."""
     if not held:
         return _NO_ARGUMENTS
-    for position, value in enumerate(args):
-        if type_of(value) is None:
-            raise TypeError(
-                f"args[{position}] is {described(value)}, which compiled code cannot hold during a check; "
-                f"need arrays, numbers, strings, tuples of them, numba.typed containers or jitclass instances."
-            )
-    return type_of(held)
+    kind = type_of(held)
+    if kind is None:
+        position, value = next((k, value) for k, value in enumerate(args) if type_of(value) is None)
+        raise TypeError(
+            f"args[{position}] is {described(value)}, which compiled code cannot hold during a check; "
+            f"need arrays, numbers, strings, tuples of them, numba.typed containers or jitclass instances."
+        )
+    return kind
 
 
 def signature_of(given: Named, arguments: tuple[Any, ...]) -> Any:

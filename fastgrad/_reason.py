@@ -74,7 +74,7 @@ def _reason_of_mismatch(assessment: Assessment, analytical: NDArray[Any], name: 
         return f"the analytical gradient is {analytical[broken[0]]} at {name(int(broken[0]))}{more}{differ}"
     wrong = np.count_nonzero(assessment.verdict == MISMATCH)
     worst = int(worst_first(assessment, analytical, 1)[0])
-    unseen = int(np.count_nonzero((assessment.flags & Flag.UNCONFIRMED) != 0))
+    unseen = int(np.count_nonzero(assessment.flagged(Flag.UNCONFIRMED)))
     also = f" ({_not_looked_at(unseen, assessment)})" if unseen else ""
     n = analytical.size
     return (
@@ -86,12 +86,12 @@ def _reason_of_mismatch(assessment: Assessment, analytical: NDArray[Any], name: 
 
 def _reason_of_match(assessment: Assessment, repeat_difference: float) -> str:
     n = assessment.verdict.size
-    small = np.count_nonzero((assessment.flags & Flag.ABSOLUTE) != 0)
+    small = np.count_nonzero(assessment.flagged(Flag.ABSOLUTE))
     both = "the only component agrees" if n == 1 else f"all {n} components agree"
     text = f"{both} within {assessment.rtol:g}"
     if small:
         text += f", {small} of them too small to be resolved and seen to be small"
-    one_sided = np.count_nonzero((assessment.flags & Flag.ONE_SIDED) != 0)
+    one_sided = np.count_nonzero(assessment.flagged(Flag.ONE_SIDED))
     if one_sided:
         text += f"; {one_sided} checked from one side only"
     if repeat_difference > 0.0:

@@ -122,7 +122,7 @@ def _causes(
         return ()
     # Components that differ but were not looked at closely are no evidence on their own; with a bar of a tenth
     # of their difference, or of their noise, they can still contradict a law.
-    unconfirmed = (found.flags & Flag.UNCONFIRMED) != 0
+    unconfirmed = found.flagged(Flag.UNCONFIRMED)
     with np.errstate(all="ignore"):
         noise = NOISE_WIDTH * found.noise / found.step
         bar = np.where(unconfirmed, np.maximum(0.1 * np.abs(found.estimate - analytical), noise), found.bar)

@@ -110,12 +110,14 @@ def prepare_vector(
         return _interpreted(named, point, args, shape)
     given = args if shape is None else (shape, *args)
     held = (point.shape, *given) if given or len(point.shape) != 1 else ()
-    kinds = (point.dtype, len(point.shape), type_of_arguments(args, held), None if shape is None else len(shape))
+    held_type = type_of_arguments(args, held)
+    kinds = (point.dtype, len(point.shape), held_type, None if shape is None else len(shape))
     wrapper = _compile(named, *kinds)
     if not wrapper.is_current(compiled):
         _compile.cache_clear()
         wrapper = _compile(named, *kinds)
-    return VectorObjective(named, args, point.shape, wrapper, Block(held) if held else None, fingerprints(args), shape)
+    block = Block(held, held_type) if held else None
+    return VectorObjective(named, args, point.shape, wrapper, block, fingerprints(args), shape)
 
 
 def _as_shape(out_shape: Any) -> Shape | None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from fastgrad._jacobian.differences import ColumnDifferences
-from fastgrad._jacobian.screen import screen_all
+from fastgrad._jacobian.screen import Screened, screen_all
+from fastgrad._jacobian.setting import make_row_setting
 from fastgrad._judge.plain import judge_plain
 from fastgrad._judge.row_noise import constant_row_noise
-from fastgrad._judge.rows import Entries, make_row_setting
+from fastgrad._judge.rows import Entries
 
 
 @dataclass(frozen=True)
@@ -79,21 +80,22 @@ def test_the_compiled_rule_is_that_of_the_judge(kind, seed, lanes):
     entries = Entries((37, 53)) if seed % 2 else listed(50, 40, seed)
     setting, first = random_differences(entries, KINDS[kind], seed)
     weight = np.linspace(0.5, 2.0, entries.shape[0])
-    found = screen_all(setting, first, weight, lanes)
+    size = entries.size
+    found = Screened(np.empty(size), np.empty(size), np.empty(size, np.uint16))
+    opened, largest = screen_all(setting, first, weight, found, lanes=lanes)
     everything = np.arange(entries.size)
     row, column = entries.rows(everything), entries.columns(everything)
-    above, below = first.around(everything)
-    quotient = first.quotient(everything)
+    above, below, quotient = first.read(everything)
     expected = judge_plain(setting.of(everything), everything, first.step[column], above, below, quotient)
     np.testing.assert_array_equal(found.flags != 0, expected.agrees)
     np.testing.assert_array_equal(found.flags[expected.agrees] & 1, expected.absolute[expected.agrees])
     np.testing.assert_array_equal(found.estimate, quotient)
     np.testing.assert_allclose(found.bar[expected.agrees], expected.bar[expected.agrees], rtol=1e-13)
     assert np.isinf(found.bar[~expected.agrees]).all()
-    assert found.open == np.count_nonzero(~expected.agrees)
+    assert opened == np.count_nonzero(~expected.agrees)
     assert expected.agrees.any() and not expected.agrees.all()
     with np.errstate(invalid="ignore"):
         effect = np.abs(quotient - setting.given) * weight[row] * setting.plain_scale[column]
-    largest = np.zeros(entries.shape[1])
-    np.maximum.at(largest, column[expected.agrees], effect[expected.agrees])
-    np.testing.assert_allclose(found.largest, largest, rtol=1e-13)
+    expected_largest = np.zeros(entries.shape[1])
+    np.maximum.at(expected_largest, column[expected.agrees], effect[expected.agrees])
+    np.testing.assert_allclose(largest, expected_largest, rtol=1e-13)

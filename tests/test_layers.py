@@ -169,6 +169,7 @@ LAYERS = (
             *("_jacobian.symmetry", "_jacobian.inputs", "_jacobian.differences", "_jacobian.noise", "_jacobian.talks"),
             *(
                 "_jacobian.assessment",
+                "_jacobian.setting",
                 "_jacobian.screen",
                 "_jacobian.looks",
                 "_jacobian.assess",

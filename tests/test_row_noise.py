@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fastgrad._jacobian.setting import make_row_setting
 from fastgrad._judge.noise import combine_tables, constant_noise, difference_table
 from fastgrad._judge.row_noise import (
     combine_row_tables,
@@ -10,7 +11,7 @@ from fastgrad._judge.row_noise import (
     difference_tables,
     row_noise_from_residuals,
 )
-from fastgrad._judge.rows import Entries, make_row_setting
+from fastgrad._judge.rows import Entries
 from fastgrad._judge.setting import make_setting
 
 SPACINGS = (2.0**-40, 2.0**-30, 2.0**-20, 2.0**-16)

@@ -143,11 +143,12 @@ def _load(context: Any, builder: Any, kind: Any, address: Any) -> Any:
 
 
 class Block:
-    """The native form of a tuple (shape, *args), owned from construction until collection."""
+    """The native form of a tuple (shape, *args), of type `held`, owned from construction until collection."""
 
-    def __init__(self, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, arguments: tuple[Any, ...], held: Any) -> None:
         # Now, because a collection, and with it the release, can come at any moment of another compilation.
-        _release.compile((typeof(arguments), types.intp))
+        if (held, types.intp) not in _release.overloads:
+            _release.compile((held, types.intp))
         self._arguments = arguments
         self._memory = np.zeros(_size_of(arguments) // 8 + 1)
         self.address = self._memory.ctypes.data

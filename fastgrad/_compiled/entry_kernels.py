@@ -1,24 +1,76 @@
-"""Compiled code that reads differences entry by entry: which entries of a Jacobian agree at once.
+"""Compiled code that reads a Jacobian entry by entry: the sizes of its rows, and which entries agree at once.
 
-The rule is that of `judge_plain` (the module `_judge.plain`), in one pass over the entries instead of one per
-operation: for large matrices of cheap functions NumPy would take longer than all evaluations. Entries that it does
-not accept are judged there; a test holds the two together.
+In one pass over the entries instead of one per operation: for large matrices of cheap functions NumPy would take
+longer than all evaluations. The rule of agreement is that of `judge_plain` (the module `_judge.plain`); entries that it
+does not accept are judged there; a test holds the two together.
+
+`entries` are the start of each column, the row of each entry (or nothing: all rows) and the given values.
 """
 
 import math
 
 import numpy as np
+from numba.extending import register_jitable
 
 from fastgrad._compiled.jit import kernel
+
+
+@register_jitable
+def _row(row, start, e):
+    return e - start if row.size == 0 else row[e]
+
+
+@register_jitable
+def _scale(scale, magnitude, analytical, value, smallest_scale):
+    """As the function `scales` of the judge, from what it says of a coordinate whatever the entry."""
+    if magnitude == 0.0 and analytical != 0.0 and value != 0.0:
+        return max(min(scale, math.fabs(value) / math.fabs(analytical)), smallest_scale)
+    return scale
+
+
+@kernel()
+def largest_terms(entries, x, largest):
+    """Raise largest[i] to the largest entry of row i in units of x, or by itself where that is more or in range."""
+    start, row, given = entries
+    for j in range(x.size):
+        reach = max(math.fabs(x[j]), 1.0)
+        for e in range(start[j], start[j + 1]):
+            i = _row(row, start[j], e)
+            size = math.fabs(given[e])
+            product = size * reach
+            largest[i] = max(largest[i], product if math.isfinite(product) else size)
+
+
+@kernel()
+def row_sizes(entries, columns, rows, smallest_scale, sizes):
+    """Sizes of every row, beginning at zero: largest product of entry and scale, sum of their squares, largest entry.
+
+    columns: |x|, scale where no entry says more, and the smallest of any entry, which is filled in; rows: unit, value.
+    """
+    start, row, given = entries
+    x, scales, narrowest = columns
+    unit, value = rows
+    largest, squares, largest_gradient = sizes
+    for j in range(x.size):
+        narrowest[j] = scales[j]
+        for e in range(start[j], start[j + 1]):
+            i = _row(row, start[j], e)
+            analytical = math.fabs(given[e]) * unit[i]
+            scale = _scale(scales[j], x[j], analytical, value[i], smallest_scale)
+            narrowest[j] = min(narrowest[j], scale)
+            product = analytical * scale
+            largest[i] = max(largest[i], product)
+            squares[i] += product * product
+            largest_gradient[i] = max(largest_gradient[i], analytical)
 
 
 @kernel()
 def screen(entries, columns, rows, values, rule, constants, first, last, estimate, bar, flags, summary):
     """Accept entries of columns first..last; summary[j]: how many were not, largest weighted difference of the others.
 
-    entries: start of each column, row of each entry (or nothing: all rows), given value; columns: x, step, distance,
-    scale, group; rows: unit, value, noise, largest and mean product, largest gradient, weight; values: F above and
-    below, by group; rule: rtol, roundings of the given values, rounding of F; constants: those of the judge, and flags.
+    columns: x, step, distance, scale, group; rows: unit, value, noise, largest and mean product, largest gradient,
+    weight; values: F above and below, by group; rule: rtol, roundings of the given values, rounding of F; constants:
+    those of the judge, and flags.
     `estimate` is filled in for all entries, `bar` and `flags` where they are accepted (a flag of 0 says that they are
     not).
     """
@@ -33,14 +85,12 @@ def screen(entries, columns, rows, values, rule, constants, first, last, estimat
         is_near = h <= magnitude or magnitude == 0.0
         opened, largest = 0, 0.0
         for e in range(start[j], start[j + 1]):
-            i = e - start[j] if row.size == 0 else row[e]
+            i = _row(row, start[j], e)
             raw = (above[k, i] - below[k, i]) / distance[j]
             estimate[e] = raw
             quotient, analytical = raw * unit[i], given[e] * unit[i]
             high, low, at_x = above[k, i] * unit[i], below[k, i] * unit[i], value[i]
-            scale = scales[j]
-            if magnitude == 0.0 and analytical != 0.0 and at_x != 0.0:
-                scale = max(min(scale, math.fabs(at_x) / math.fabs(analytical)), smallest_scale)
+            scale = _scale(scales[j], magnitude, analytical, at_x, smallest_scale)
             sigma = max(noise_of[i], rounding * max(math.fabs(high), math.fabs(low)))
             noise, difference = width * sigma / h, math.fabs(quotient - analytical)
             size = max(math.fabs(quotient), math.fabs(analytical))

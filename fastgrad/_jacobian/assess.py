@@ -14,10 +14,11 @@ from fastgrad._jacobian.assessment import EntryAssessment
 from fastgrad._jacobian.differences import ColumnDifferences, Failure, take_differences
 from fastgrad._jacobian.looks import CloserLooks
 from fastgrad._jacobian.noise import RowTables, noise_of_residuals
-from fastgrad._jacobian.screen import screen_all
+from fastgrad._jacobian.screen import Screened, screen_all
+from fastgrad._jacobian.setting import make_row_setting
 from fastgrad._judge.plain import advise, judge_plain
 from fastgrad._judge.row_noise import RowNoise, constant_row_noise
-from fastgrad._judge.rows import Entries, make_row_setting
+from fastgrad._judge.rows import Entries
 from fastgrad._judge.setting import NOISE_WIDTH, ROUNDING
 from fastgrad._judge.verdict import INCONCLUSIVE, MATCH, Flag
 from fastgrad._vector_schedule import Groups, VectorEvaluator
@@ -144,10 +145,9 @@ class EntryAssessor:
         for part in self.entries.parts(which):
             row, column = self.entries.rows(part), self.entries.columns(part)
             unit, step = self.setting.unit[row], first.step[column]
-            above, below = first.around(part)
-            quotient = first.quotient(part) * unit
+            above, below, quotient = (values * unit for values in first.read(part))
             here = np.arange(quotient.size)
-            judged = judge_plain(self.setting.of(part), here, step, above * unit, below * unit, quotient)
+            judged = judge_plain(self.setting.of(part), here, step, above, below, quotient)
             agrees = judged.agrees
             self._record_plain(part, agrees, judged.absolute, quotient, judged.bar, step)
             if not agrees.all():
@@ -161,11 +161,11 @@ class EntryAssessor:
     def _judge_screened(self, first: ColumnDifferences) -> Index:
         """The same for all entries at once, of which most agree; what the compiled rule leaves open is judged again."""
         result = self.result
-        seen = screen_all(self.setting, first, result.weight, self.evaluator.threads)
-        result.estimate, result.bar, result.flags = seen.estimate, seen.bar, seen.flags
-        result.verdict = (seen.flags != 0).astype(np.int8) * np.int8(MATCH)
-        left = self._judge_plain(np.flatnonzero(seen.flags == 0), first) if seen.open else np.zeros(0, np.int64)
-        result.note_first_look(seen.largest, left)
+        found = Screened(result.estimate, result.bar, result.flags)
+        count, largest = screen_all(self.setting, first, result.weight, found, lanes=self.evaluator.threads)
+        result.verdict = np.where(found.flags != 0, np.int8(MATCH), np.int8(INCONCLUSIVE))
+        left = self._judge_plain(np.flatnonzero(found.flags == 0), first) if count else np.zeros(0, np.int64)
+        result.note_first_look(largest, left)
         return left
 
     def _record_plain(
@@ -256,11 +256,8 @@ class EntryAssessor:
         for part in self.entries.parts(open_):
             row, column = self.entries.rows(part), self.entries.columns(part)
             unit, step = self.setting.unit[row], found.step[column]
-            above, below = found.around(part)
-            advice = advise(
-                self.setting.of(part), np.arange(part.size), step, above * unit, below * unit,
-                found.quotient(part) * unit,
-            )  # fmt: skip
+            around_and_quotient = (values * unit for values in found.read(part))
+            advice = advise(self.setting.of(part), np.arange(part.size), step, *around_and_quotient)
             promising = np.isfinite(advice.factor) & np.isfinite(step)
             entries.append(part[promising])
             steps.append((step * advice.factor)[promising])

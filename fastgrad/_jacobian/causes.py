@@ -109,7 +109,7 @@ def evidence_of(dense: Dense, wrong: NDArray[np.bool_]) -> Evidence:
     found, (m, n) = dense.found, dense.shape
     with np.errstate(all="ignore"):
         # Entries that were not looked at closely are no evidence, but can contradict a law.
-        unconfirmed = (found.flags & Flag.UNCONFIRMED) != 0
+        unconfirmed = found.flagged(Flag.UNCONFIRMED)
         rough = np.maximum(0.1 * np.abs(found.estimate - dense.analytical), NOISE_WIDTH * found.noise / found.step)
         bar = dense.by_rows(np.where(unconfirmed, rough, found.bar))
         numerical, analytical = dense.by_rows(found.estimate), dense.by_rows(dense.analytical.astype(np.float64))

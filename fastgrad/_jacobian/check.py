@@ -111,8 +111,12 @@ class DenseCheck:
     @property
     def evaluations(self) -> int:
         """Calls of F so far, the trial of each precision included."""
-        both = {id(evaluator): evaluator for evaluator in (self.evaluator, self._looking)}.values()
-        return sum(evaluator.evaluations + 2 for evaluator in both)
+        return sum(evaluator.evaluations + 2 for evaluator in self._evaluators)
+
+    @property
+    def _evaluators(self) -> tuple[VectorEvaluator, ...]:
+        """One, or one for each precision."""
+        return (self.evaluator,) if self._looking is self.evaluator else (self.evaluator, self._looking)
 
     def first_differences(self) -> ColumnDifferences:
         """Central differences of all columns at the given steps."""
@@ -136,8 +140,8 @@ class DenseCheck:
             place = self._looking.point
             require_same_size(self._function, place, self.trial.size, assessor.all_failures)
             replay_failure(self._function, place, self.trial.size, assessor.unexplained_failures)
-            self.evaluator.require_intact()
-            self._looking.require_intact()
+            for evaluator in self._evaluators:
+                evaluator.require_intact()
         result = make_result(
             self.point, analytical, first, found,
             assessor=assessor, trial=self.trial, names=names, constants=self.request.constants,

@@ -52,7 +52,7 @@ class ColumnDifferences:
 
     def around(self, entry: Any) -> tuple[Floats, Floats]:
         """F above and below, for some entries; NaN for a one-sided column."""
-        if isinstance(entry, slice) and self._is_plain:
+        if self._is_plain:
             return self.above.reshape(-1)[entry], self.below.reshape(-1)[entry]
         row, group = self.entries.rows(entry), self.group[self.entries.columns(entry)]
         above, below = np.full((2, row.size), np.nan)
@@ -66,8 +66,8 @@ class ColumnDifferences:
         full = self.entries.listed is None and self.above.shape[0] == self.entries.shape[1]
         return full and bool((self.group == np.arange(self.group.size)).all())
 
-    def quotient(self, entry: Any) -> Floats:
-        """The differences of some entries: central, error O(h^2), or one-sided of the same order."""
+    def read(self, entry: Any) -> tuple[Floats, Floats, Floats]:
+        """`around`, and the differences of some entries: central, error O(h^2), or one-sided of the same order."""
         column = self.entries.columns(entry)
         above, below = self.around(entry)
         with np.errstate(all="ignore"):
@@ -76,7 +76,7 @@ class ColumnDifferences:
             row, side = self.entries.rows(entry), self.side[column]
             one_sided = np.flatnonzero(side >= 0)
             quotient[one_sided] = self._one_sided(row[one_sided], column[one_sided], side[one_sided])
-        return quotient
+        return above, below, quotient
 
     def _one_sided(self, row: Index, column: Index, side: Index) -> Floats:
         """(-3 F(x) + 4 F(x + s h) - F(x + 2 s h)) / (2 s h), with the distances of the points as stored."""
@@ -90,7 +90,7 @@ class ColumnDifferences:
         """The differences of all entries."""
         quotient = np.empty(self.entries.size)
         for part in self.entries.parts():
-            quotient[part] = self.quotient(part)
+            quotient[part] = self.read(part)[2]
         return quotient
 
 

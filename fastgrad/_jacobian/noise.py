@@ -35,8 +35,7 @@ def noise_of_residuals(setting: RowSetting, first: ColumnDifferences, judged: An
     """Noise of every row as the differences show it, if most of them agree; None if they cannot tell."""
     entry = _sample(setting, judged)
     row = setting.entries.rows(entry)
-    above, below = first.around(entry)
-    quotient = first.quotient(entry)
+    above, below, quotient = first.read(entry)
     responds = (above != below) & np.isfinite(quotient)
     with np.errstate(invalid="ignore", over="ignore"):
         residual = np.abs(quotient - setting.given[entry]) * setting.unit[row]

@@ -68,7 +68,7 @@ def _reason_of_mismatch(found: Assessment, analytical: NDArray[Any], words: Word
         first = int(broken[0])
         return f"the analytical {words.matrix} is {analytical[first]} at {words.entry(first)}{more}{differ}"
     worst = int(worst_first(found, analytical, 1)[0])
-    unseen = np.count_nonzero((found.flags & Flag.UNCONFIRMED) != 0)
+    unseen = np.count_nonzero(found.flagged(Flag.UNCONFIRMED))
     also = f" ({unseen} more were left open by first differences and not looked at closely)" if unseen else ""
     return (
         f"{wrong} of {_entries(analytical.size)} differ{'s' if wrong == 1 else ''} by more than "
@@ -80,10 +80,10 @@ def _reason_of_mismatch(found: Assessment, analytical: NDArray[Any], words: Word
 def _reason_of_match(found: Assessment, facts: RowFacts, words: Words) -> str:
     size = found.verdict.size
     text = f"{'the only entry agrees' if size == 1 else f'all {size} entries agree'} within {found.rtol:g}"
-    small = np.count_nonzero((found.flags & Flag.ABSOLUTE) != 0)
+    small = np.count_nonzero(found.flagged(Flag.ABSOLUTE))
     if small:
         text += f", {small} of them too small to be resolved and seen to be small"
-    one_sided = np.count_nonzero((found.flags & Flag.ONE_SIDED) != 0)
+    one_sided = np.count_nonzero(found.flagged(Flag.ONE_SIDED))
     if one_sided:
         text += f"; {one_sided} checked from one side only"
     largest = float(facts.difference.max())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fastgrad import _threads
 from fastgrad._compiled.entry_kernels import screen
 from fastgrad._jacobian.differences import ColumnDifferences
+from fastgrad._jacobian.setting import for_kernels
 from fastgrad._judge.plain import JUMP_NOISE, STRAIGHT, UNSEEN
 from fastgrad._judge.rows import RowSetting
 from fastgrad._judge.setting import GRADIENT_ROUNDINGS, MOST_ROUNDING, NOISE_WIDTH, ROUNDING, SMALLEST_SCALE
@@ -30,18 +31,20 @@ class Screened:
     estimate: Floats
     bar: Floats
     flags: NDArray[np.uint16]
-    open: int  # entries not accepted
-    largest: Floats  # by column, the largest weighted difference of an accepted entry
 
 
-def screen_all(setting: RowSetting, first: ColumnDifferences, weight: Floats, lanes: int) -> Screened:
-    """Judge all entries of columns that have central differences; `weight` makes differences of rows comparable."""
+def screen_all(
+    setting: RowSetting, first: ColumnDifferences, weight: Floats, found: Screened, *, lanes: int
+) -> tuple[int, Floats]:
+    """Judge all entries of columns that have central differences; `weight` makes differences of rows comparable.
+
+    Fills in `found`; returns how many entries were not accepted, and the largest weighted difference of the others by
+    column.
+    """
     entries, size = setting.entries, setting.entries.size
     n = entries.shape[1]
-    estimate, bar, flags = np.empty(size), np.empty(size), np.empty(size, np.uint16)
     summary = np.zeros((n, 2))
-    row = np.zeros(0, np.int64) if entries.listed is None else entries.listed[0].astype(np.int64, copy=False)
-    start = entries.starts
+    listed = for_kernels(entries, setting.given)
     columns = (setting.x, first.step, first.distance, setting.plain_scale, first.group)
     rows = (
         setting.unit, setting.value, setting.noise.sigmas[0],
@@ -52,8 +55,8 @@ def screen_all(setting: RowSetting, first: ColumnDifferences, weight: Floats, la
 
     def run(lane: int) -> None:
         share = (n * lane // lanes, n * (lane + 1) // lanes)
-        given = ((start, row, setting.given), columns, rows, (first.above, first.below), rule, _CONSTANTS)
-        screen(*given, *share, estimate, bar, flags, summary)
+        given = (listed, columns, rows, (first.above, first.below), rule, _CONSTANTS)
+        screen(*given, *share, found.estimate, found.bar, found.flags, summary)
 
     _threads.run_on_threads(run, lanes)
-    return Screened(estimate, bar, flags, int(summary[:, 0].sum()), summary[:, 1])
+    return int(summary[:, 0].sum()), summary[:, 1]

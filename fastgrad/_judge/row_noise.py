@@ -208,7 +208,8 @@ def row_noise_from_residuals(level: Floats, responds: NDArray[np.bool_], row: In
 
 def _rule(level: Floats, row: Index, m: int) -> Floats:
     """The larger of what median and upper decile say, by row; NaN where levels are not finite."""
-    order = np.lexsort((level, row))
+    order = np.argsort(level)
+    order = order[np.argsort(row[order].astype(np.min_scalar_type(m)), kind="stable")]  # short numbers sort faster
     level, row = level[order], row[order]
     count = np.bincount(row, minlength=m)
     start = np.cumsum(count) - count

@@ -72,20 +72,6 @@ class Entries:
         for start in range(0, self.size, size):
             yield slice(start, min(start + size, self.size))
 
-    def take_largest(self, by_row: Floats, part: slice, values: Floats) -> None:
-        """Update the largest value of each row with those of a part."""
-        if self.listed is None:
-            np.maximum(by_row, values.reshape(-1, self.shape[0]).max(axis=0), out=by_row)
-        else:
-            np.maximum.at(by_row, self.listed[0][part], values)
-
-    def add(self, by_row: Floats, part: slice, values: Floats) -> None:
-        """Add the values of a part to the sum of each row."""
-        if self.listed is None:
-            by_row += values.reshape(-1, self.shape[0]).sum(axis=0)
-        else:
-            by_row += np.bincount(self.listed[0][part], values, minlength=self.shape[0])
-
     def count_by_row(self) -> NDArray[Any]:
         if self.listed is None:
             return np.full(self.shape[0], self.shape[1])
@@ -215,52 +201,3 @@ def scales(x: Floats, analytical: Floats, value: Floats, typical: float) -> Floa
         with np.errstate(all="ignore"):
             scale = np.where(at_zero, np.minimum(typical, np.abs(value) / np.abs(analytical)), scale)
     return np.maximum(scale, SMALLEST_SCALE)
-
-
-def make_row_setting(
-    entries: Entries,
-    x: Floats,
-    given: Floats,
-    value: Floats,
-    *,
-    rtol: float,
-    precision: float,
-    noise: RowNoise,
-    grid: Any,
-) -> RowSetting:
-    """Sizes of every row; the noise, in the units of the rows, can be replaced later."""
-    moving = np.abs(x[x != 0.0])
-    typical = float(np.median(moving)) if moving.size else 1.0
-    unit = row_units(entries, x, given, value)
-    m = value.size
-    largest, squares, largest_gradient = np.zeros((3, m))
-    plain_scale = np.maximum(np.where(x != 0.0, np.abs(x), typical), SMALLEST_SCALE)
-    column_scale = plain_scale.copy()
-    for part in entries.parts():
-        row, column = entries.rows(part), entries.columns(part)
-        analytical, place = np.abs(given[part]) * unit[row], x[column]
-        scale = scales(place, analytical, (value * unit)[row], typical)
-        at_zero = place == 0.0
-        np.minimum.at(column_scale, column[at_zero], scale[at_zero])
-        product = analytical * scale
-        entries.take_largest(largest, part, product)
-        entries.take_largest(largest_gradient, part, analytical)
-        with np.errstate(over="ignore"):  # what is too large to be squared is the largest, which bounds the mean
-            entries.add(squares, part, product * product)
-    mean = np.minimum(np.sqrt(squares / np.maximum(entries.count_by_row(), 1)), largest)
-    return RowSetting(
-        entries, x, typical, plain_scale, column_scale, given, unit, value * unit, rtol, precision, noise,
-        np.dtype(grid), np.zeros(m, dtype=bool), largest, mean, largest_gradient, np.full(m, np.nan),
-    )  # fmt: skip
-
-
-def row_units(entries: Entries, x: Floats, given: Floats, value: Floats) -> Floats:
-    """For each row a power of two that keeps F_i, its derivatives and their products with x within range."""
-    largest = np.abs(value)
-    for part in entries.parts():
-        with np.errstate(over="ignore"):
-            gradient = np.abs(given[part])
-            product = gradient * np.maximum(np.abs(x[entries.columns(part)]), 1.0)
-        entries.take_largest(largest, part, np.where(np.isfinite(product), product, gradient))
-    safe = (largest == 0.0) | ((1e-100 < largest) & (largest < 1e100)) | ~np.isfinite(largest)
-    return np.where(safe, 1.0, np.ldexp(1.0, np.clip(-np.frexp(largest)[1], -1000, 1000)))

@@ -133,7 +133,7 @@ class AdjointTest:
 
     def _laws(self, claimed: Floats, found: Any) -> tuple[Cause, ...]:
         """The simple laws behind the wrong components for one w."""
-        unconfirmed = (found.flags & Flag.UNCONFIRMED) != 0
+        unconfirmed = found.flagged(Flag.UNCONFIRMED)
         bar = np.where(unconfirmed, 0.1 * np.abs(found.estimate - claimed), found.bar)
         bar = np.where(found.verdict == INCONCLUSIVE, np.inf, bar)
         x = self.session.point.flat.astype(np.float64)

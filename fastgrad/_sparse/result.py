@@ -127,7 +127,7 @@ def _causes(listed: _Listed, course: Course) -> tuple[Cause, ...]:
 def _numerical(course: Course, found: Assessment, first: ColumnDifferences) -> Floats:
     """First differences; where F failed, or an entry that was not found disturbs, what a closer look is worth."""
     numerical = first.all_quotients()
-    looked = np.isfinite(found.bar) & ((found.flags & Flag.PLAIN) == 0)
+    looked = np.isfinite(found.bar) & ~found.flagged(Flag.PLAIN)
     spoilt = np.isnan(numerical) | (looked & course.unexplained[course.pattern.rows])
     numerical[spoilt] = found.estimate[spoilt]
     return numerical
