@@ -44,16 +44,16 @@ def save(path: Path, results: dict[str, dict[str, list[Any]]]) -> None:
     os.replace(partial, path)
 
 
-def run(path: Path, study: str, kind: str, count: int, seconds: float) -> None:
+def run(path: Path, study: str, kind: str, count: int, seconds: float, first: int) -> None:
     """Add records of further seeds, saved every ten seconds, until `count` are added or the time is over."""
     measure = studies.STUDIES[study][kind]()
-    done = len(load(path).get(study, {}).get(kind, []))
+    begin = first + len(load(path).get(study, {}).get(kind, []))
     started = saved = time.perf_counter()
     fresh: list[Any] = []
-    for seed in range(done, done + count):
+    for seed in range(begin, begin + count):
         fresh.append(measure(seed))
         now = time.perf_counter()
-        if now - saved > 10.0 or now - started > seconds or seed == done + count - 1:
+        if now - saved > 10.0 or now - started > seconds or seed == begin + count - 1:
             results = load(path)
             results.setdefault(study, {}).setdefault(kind, []).extend(fresh)
             save(path, results)
@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--kind", help="default: all of the study, one after the other")
     parser.add_argument("--count", type=int, default=10, help="further seeds of each kind")
     parser.add_argument("--upto", type=int, help="seeds that each kind shall have in the end, instead of --count")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first record")
     parser.add_argument("--seconds", type=float, default=1e9, help="no new seed of a kind after this time")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--list", action="store_true")
@@ -83,7 +84,7 @@ def main() -> None:
             done = len(load(options.results).get(options.study, {}).get(kind, []))
             count = options.count if options.upto is None else options.upto - done
             if count > 0:
-                run(options.results, options.study, kind, count, options.seconds)
+                run(options.results, options.study, kind, count, options.seconds, options.first)
     if options.write:
         of_memory = json.loads(MEMORY.read_text()) if MEMORY.exists() else []
         PAGE.write_text(page(load(options.results), of_memory))

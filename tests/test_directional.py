@@ -166,6 +166,36 @@ def test_a_pair_is_the_slow_difference(span, coded):
     assert pair.square[0] == pytest.approx(norm(g * v) ** 2, rel=1e-12)
 
 
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shift", [0, 3])  # of the lower point against the upper one: then nothing can be streamed
+def test_a_pass_beyond_the_caches_writes_the_points_of_the_definition(dtype, coded, shift):
+    """Points are streamed to memory there; borders of blocks and of the span lie within cache lines and tiles."""
+    span = lo, hi = 7, 7 + kernels._STREAMED // np.dtype(dtype).itemsize + 1001
+    n = hi + 5
+    x = (1.0 + 0.3 * np.random.default_rng(1).normal(size=n)).astype(dtype)
+    a = x[::-1].copy()
+    s = scaling(x, borders=((0, 13), (13, 5000), (5000, n)))
+    whole = np.full(2 * n + 100, 99.0, dtype)
+    first = -whole.ctypes.data % kernels.LINE // whole.itemsize
+    above, below = (whole[k : k + n] for k in (first, first + n + -n % kernels.LINE + shift))
+    partial = np.zeros((s.start.size - 1, 2))
+    middle, slope = 0.5 * (lo + hi - 1), 2.0 / (hi - lo) if coded else 0.0
+    kernels.displace_serial(
+        above, below, x, a, s.arrays, (*span, middle, slope), np.uint64(key_of(5)), 1e-3, partial
+    )  # fmt: skip
+    code = slope * (np.arange(lo, hi) - middle) if coded else 1.0
+    d = 1e-3 * (s.components(key_of(5), np.arange(lo, hi)) * code)
+    upper, lower = ((x[lo:hi] + sign * d).astype(dtype) for sign in (1.0, -1.0))
+    np.testing.assert_allclose(above[lo:hi], upper, rtol=1e-15)
+    np.testing.assert_allclose(below[lo:hi], lower, rtol=1e-15)
+    assert (whole == 99.0).sum() == whole.size - 2 * (hi - lo)  # nothing beside them
+    terms = a[lo:hi].astype(np.float64) * (above[lo:hi].astype(np.float64) - below[lo:hi])
+    product, square = kernels.merge(partial)
+    assert product == pytest.approx(math.fsum(terms), rel=1e-12, abs=1e-14 * norm(terms) * math.sqrt(n))
+    assert square == pytest.approx(norm(terms) ** 2, rel=1e-12)
+
+
 def test_the_points_of_a_pass_are_restored():
     x, g = rosenbrock()
     p = prober(x, g, threads=min(2, nb.config.NUMBA_NUM_THREADS))
@@ -176,12 +206,12 @@ def test_the_points_of_a_pass_are_restored():
 
 @pytest.mark.skipif(nb.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
 @pytest.mark.parametrize("limit_of_points", [1 << 40, 0])  # lanes with two points each; threads within each pass
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_values_and_sums_are_the_same_to_the_bit_for_any_threads(monkeypatch, limit_of_points, dtype):
-    x, g = (a.astype(dtype) for a in rosenbrock(20_000))
+@pytest.mark.parametrize(("dtype", "n"), [(np.float64, 20_000), (np.float32, 20_000), (np.float64, 1_100_000)])
+def test_values_and_sums_are_the_same_to_the_bit_for_any_threads(monkeypatch, limit_of_points, dtype, n):
+    x, g = (a.astype(dtype) for a in rosenbrock(n))
     keys, steps = [key_of(0, k) for k in range(5)], np.full(5, 1e-4)
-    s = scaling(x, borders=((0, 5000), (5000, 20_000)))
-    spans = [(0, 20_000), (0, 20_000), (100, 101), (4000, 9000), (0, 20_000)]
+    s = scaling(x, borders=((0, 5000), (5000, n)))
+    spans = [(0, n), (0, n), (100, 101), (4000, 9000), (0, n)]
     one = prober(x, g, threads=1).pairs(s, keys, steps, spans)
     monkeypatch.setattr(probes, "_MOST_BYTES_OF_POINTS", limit_of_points)
     two = prober(x, g, threads=2).pairs(s, keys, steps, spans)

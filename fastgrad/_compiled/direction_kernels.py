@@ -18,13 +18,18 @@ import math
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import prange, types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
 from fastgrad._compiled.bridge import evaluate
 from fastgrad._compiled.jit import kernel
 
 CHUNK = 2048
+LINE = 64  # bytes of a cache line, where each point begins: stores across two lines cost double
+_TILE = 128  # entries: as few as keep the loop over them busy, so that stores to memory and arithmetic overlap
+_STREAMED = 1 << 23  # bytes of a point from which they are streamed to memory: x, gradient and two points fill a cache
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -46,13 +51,18 @@ def _seeds(key: Any, chunk: Any) -> Any:
 
 
 @register_jitable
-def _weight(position: Any, seeds: Any) -> Any:
+def _hashed(position: Any, seeds: Any) -> Any:
+    """What the weight of a place in a chunk is made of; from one place to the next it grows by a constant."""
+    return np.uint32(np.uint32(position) * _GOLDEN_32 + seeds[0])
+
+
+@register_jitable
+def _weight(hashed: Any, seeds: Any) -> Any:
     """Two rounds of multiply and shift (constants of Wellons, lowbias32), each with a seed of its own.
 
     The result as a signed number gives sign and size at once.
     """
-    h = np.uint32(np.uint32(position) * _GOLDEN_32 + seeds[0])
-    h = np.uint32((h ^ (h >> _S16)) * _FIRST_32 + seeds[1])
+    h = np.uint32((hashed ^ (hashed >> _S16)) * _FIRST_32 + seeds[1])
     h = np.uint32((h ^ (h >> _S15)) * _SECOND_32)
     u = np.float64(np.int32(h ^ (h >> _S16)))
     return math.copysign(_HALF, u) + _UNIT * u
@@ -70,7 +80,8 @@ def components(magnitude, start, typical, cutoff, key, index, out):
     for k in range(index.size):
         i = index[k]
         chunk = np.searchsorted(start, i, side="right") - 1
-        weight = _weight(i - start[chunk], _seeds(key, chunk))
+        seeds = _seeds(key, chunk)
+        weight = _weight(_hashed(i - start[chunk], seeds), seeds)
         out[k] = _scale(magnitude[i], typical[chunk], cutoff[chunk]) * weight
 
 
@@ -95,40 +106,116 @@ def _add_freely(typingctx: Any, total: Any, term: Any) -> Any:
     return types.float64(types.float64, types.float64), generate
 
 
+@intrinsic
+def _stream(typingctx: Any, target: Any, source: Any, lines: Any) -> Any:
+    """Copy cache lines to an address on a line, past the caches (an ordinary store would read the line before)."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        word, line = ir.IntType(64), ir.VectorType(ir.IntType(64), LINE // 8)
+        kind = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        with cgutils.for_range(builder, values[2]) as loop:
+            offset = builder.mul(loop.index, ir.Constant(word, LINE))
+            to, origin = (builder.inttoptr(builder.add(v, offset), line.as_pointer()) for v in values[:2])
+            builder.store(builder.load(origin, align=1), to, align=LINE).set_metadata("nontemporal", kind)
+        return context.get_dummy_value()
+
+    return types.void(types.uintp, types.uintp, types.intp), generate
+
+
+@intrinsic
+def _settle(typingctx: Any) -> Any:
+    """What was streamed is seen by every thread from here on."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 @register_jitable
-def _displace(above, below, x, analytical, magnitude, limits, seeds, place, step):
+def _ends(x, analytical, scale, weight, code, step):
+    """x + step v and x - step v of one entry as they are stored, and what the analytical gradient says about them."""
+    d = step * (scale * weight * code)
+    upper, lower = type(x)(x + d), type(x)(x - d)
+    return upper, lower, np.float64(analytical) * (np.float64(upper) - np.float64(lower))
+
+
+@register_jitable
+def _displace(above, below, x, analytical, magnitude, limits, seeds, place, step, first, last):
     """x + step v and x - step v on a range, and the sum of a_i times the distance of the two as stored, and of squares.
 
-    Place is the position of the range in its chunk, and three numbers that make v_i vary with i: v_i is multiplied
-    by slope * (i + offset) + fixed, which is 1, or the position code of a search.
+    Place is the position of the arrays in their chunk, and a position code of a search that v_i is multiplied by:
+    slope * (i + offset), or 1 where slope is zero.
     """
     typical, cutoff = limits
-    begin, slope, offset, fixed = place
+    begin, slope, offset = place
+    hashed = _hashed(begin + first, seeds)
     total = squares = 0.0
-    for i in range(x.size):
-        v = _scale(magnitude[i], typical, cutoff) * _weight(i + begin, seeds)
-        d = step * (v * (slope * (i + offset) + fixed))
-        upper, lower = x.dtype.type(x[i] + d), x.dtype.type(x[i] - d)
-        above[i] = upper
-        below[i] = lower
-        term = np.float64(analytical[i]) * (np.float64(upper) - np.float64(lower))
+    for k in range(first, last):
+        i = np.uintp(k)  # an index that may be negative keeps the loop from being vectorised
+        code = slope * (k + offset) if slope != 0.0 else 1.0
+        scale = _scale(magnitude[i], typical, cutoff)
+        above[i], below[i], term = _ends(x[i], analytical[i], scale, _weight(hashed, seeds), code, step)
+        hashed = np.uint32(hashed + _GOLDEN_32)
         total = _sum_up(total, term)
         squares = _sum_up(squares, term * term)
     return total, squares
 
 
 @register_jitable
-def _displace_chunk(above, below, x, analytical, scaling, chunk, span, key, step):
+def _displace_streaming(above, below, tiles, x, analytical, magnitude, limits, seeds, place, step):
+    """The same, by way of two short arrays that stay in the nearest cache.
+
+    No array is made or handed on within the loop: counting a reference waits for what is on its way to memory.
+    """
+    typical, cutoff = limits
+    begin, slope, offset = place
+    lines = _TILE * x.itemsize // LINE
+    upper, lower = tiles[0], tiles[1]
+    sources = upper.ctypes.data, lower.ctypes.data
+    first = min(x.size, -above.ctypes.data % LINE // x.itemsize)  # from where stores fall on whole lines
+    total, squares = _displace(above, below, x, analytical, magnitude, limits, seeds, place, step, 0, first)
+    targets = above.ctypes.data, below.ctypes.data
+    hashed = _hashed(begin + first, seeds)
+    while first + _TILE <= x.size:
+        for k in range(_TILE):
+            i = np.uintp(first + k)
+            code = slope * (first + k + offset) if slope != 0.0 else 1.0
+            scale = _scale(magnitude[i], typical, cutoff)
+            upper[k], lower[k], term = _ends(x[i], analytical[i], scale, _weight(hashed, seeds), code, step)
+            hashed = np.uint32(hashed + _GOLDEN_32)
+            total = _sum_up(total, term)
+            squares = _sum_up(squares, term * term)
+        _stream(targets[0] + first * x.itemsize, sources[0], lines)
+        _stream(targets[1] + first * x.itemsize, sources[1], lines)
+        first += _TILE
+    p, s = _displace(above, below, x, analytical, magnitude, limits, seeds, place, step, first, x.size)
+    return total + p, squares + s
+
+
+@register_jitable
+def _displace_chunk(above, below, tiles, x, analytical, scaling, chunk, span, key, step):
     """One chunk of a pass, where it overlaps the span."""
     magnitude, start, typical, cutoff = scaling
     lo, hi, middle, slope = span
     first, last = max(lo, start[chunk]), min(hi, start[chunk + 1])
-    place = first - start[chunk], slope, first - middle, 1.0 if slope == 0.0 else 0.0
-    # Slices, because an index that may be negative keeps the loop from being vectorised.
-    return _displace(
-        above[first:last], below[first:last], x[first:last], analytical[first:last], magnitude[first:last],
-        (typical[chunk], cutoff[chunk]), _seeds(key, chunk), place, step,
+    place = first - start[chunk], slope, first - middle
+    above, below, x, analytical, magnitude = (
+        above[first:last], below[first:last], x[first:last], analytical[first:last], magnitude[first:last]
     )  # fmt: skip
+    limits, seeds = (typical[chunk], cutoff[chunk]), _seeds(key, chunk)
+    if tiles.size == 0:
+        return _displace(above, below, x, analytical, magnitude, limits, seeds, place, step, 0, x.size)
+    return _displace_streaming(above, below, tiles, x, analytical, magnitude, limits, seeds, place, step)
+
+
+@register_jitable
+def _tiles(above, below, span):
+    """Tiles for a pass that writes more than caches hold; otherwise of no length, as f had better find it there."""
+    is_large = (span[1] - span[0]) * above.itemsize >= _STREAMED
+    is_even = (above.ctypes.data - below.ctypes.data) % LINE == 0  # lines of both begin with the same entries
+    return np.empty((2, _TILE if is_large and is_even else 0), above.dtype)
 
 
 @register_jitable
@@ -153,10 +240,11 @@ def _pairs(function, block, points, x, analytical, scaling, first, last, probe, 
     above, below = points[0][: x.size], points[1][: x.size]  # contiguous, which points[:, :n] is not
     for k in range(first, last):
         span = lo[k], hi[k], middle[k], slope[k]
+        tiles = _tiles(above, below, span)
         begin, end = _chunks(scaling[1], span)
         total = correction = squares = 0.0
         for chunk in range(begin, end):
-            p, s = _displace_chunk(above, below, x, analytical, scaling, chunk, span, key[k], step[k])
+            p, s = _displace_chunk(above, below, tiles, x, analytical, scaling, chunk, span, key[k], step[k])
             total, correction = _add(total, correction, p)
             squares += s
         f_above[k], _ = evaluate(function, block, above)
@@ -188,10 +276,12 @@ def pairs_parallel(function, block, work, x, analytical, scaling, probe, result)
 @register_jitable
 def _displace_chunks(above, below, x, analytical, scaling, span, key, step, first, last, partial):
     begin, _ = _chunks(scaling[1], span)
+    tiles = _tiles(above, below, span)
     for chunk in range(first, last):
-        p, s = _displace_chunk(above, below, x, analytical, scaling, chunk, span, key, step)
+        p, s = _displace_chunk(above, below, tiles, x, analytical, scaling, chunk, span, key, step)
         partial[chunk - begin, 0] = p
         partial[chunk - begin, 1] = s
+    _settle()
 
 
 @kernel()

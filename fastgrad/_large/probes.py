@@ -23,7 +23,6 @@ Span = tuple[int, int]
 # Up to here every thread gets two points of its own and evaluates alone; beyond, threads share two points.
 _MOST_BYTES_OF_POINTS = 1 << 28
 _LARGE = 1 << 16  # entries from which x is not restored between launches that move all of it
-_LINE = 64  # bytes of a cache line, where each point begins: stores across two lines cost double
 
 _GROWTH = 8  # of a slice over the one before
 
@@ -121,9 +120,9 @@ class Prober:
     def _points(self) -> Array:
         """Two copies of x for each lane; made when first needed, as what comes before needs memory too."""
         stride = _stride(self.point)
-        per_line = _LINE // self.point.dtype.itemsize
+        per_line = kernels.LINE // self.point.dtype.itemsize
         whole = np.empty(self._lanes * 2 * stride + per_line, dtype=self.point.dtype)
-        first = -whole.ctypes.data % _LINE // whole.itemsize
+        first = -whole.ctypes.data % kernels.LINE // whole.itemsize
         points = whole[first : first + self._lanes * 2 * stride].reshape(self._lanes, 2, stride)
         points[:, :, : self.point.size] = self.point.flat
         return points
@@ -288,7 +287,7 @@ class Prober:
 
 def _stride(point: Point) -> int:
     """Entries from one point to the next: whole cache lines, and one between them, which no two threads share."""
-    per_line = _LINE // point.dtype.itemsize
+    per_line = kernels.LINE // point.dtype.itemsize
     return (-(-point.size // per_line) + 1) * per_line
 
 

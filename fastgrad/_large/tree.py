@@ -200,8 +200,10 @@ class TreeSearch:
         return (part.half * (part.coded or 0.0) + shift) / node.half
 
     def _is_dense(self, node: Node) -> bool:
-        """After three failed decodings: whether four random components are all wrong."""
+        """After three failed decodings: whether four random components are all wrong, and no other is known right."""
         if node.failures < 3 or node.size < _DENSE_SIZE:
+            return False
+        if any(node.lo <= i < node.hi and not self._is_wrong(i) for i in self._errors):
             return False
         drawn = [int(i) for i in self._rng.integers(node.lo, node.hi, 4)]
         if all(self._is_wrong(i) for i in drawn):
