@@ -2,6 +2,7 @@
 
 import abc
 import contextlib
+import functools
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Prepared(abc.ABC):
     def block_address(self) -> int:
         return 0 if self.block is None else self.block.address
 
-    @property
+    @functools.cached_property
     def alone(self) -> str | None:
         """Why evaluations run one by one, in the words of the report; None if they may run side by side."""
         if self.wrapper.has_parallel_loop:
@@ -87,7 +88,7 @@ class Prepared(abc.ABC):
         """Around every call of f: keeps calls apart if f, or Numba's layer under its parallel loops, needs it."""
         if self.wrapper.has_parallel_loop:
             return _threads.launching_parallel()
-        return _threads.calling_alone() if self.alone == NOT_THREAD_SAFE else contextlib.nullcontext()
+        return _threads.calling_alone() if self.alone == NOT_THREAD_SAFE else _threads.FREE
 
     def require_arguments_intact(self) -> None:
         """Raise if f has changed an array among its arguments."""

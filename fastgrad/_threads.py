@@ -13,7 +13,7 @@ from numba.core.dispatcher import Dispatcher
 
 _launch_lock = threading.RLock()
 _alone_lock = threading.RLock()
-_FREE = contextlib.nullcontext()
+FREE = contextlib.nullcontext()  # holds nothing
 _pools: dict[int, ThreadPoolExecutor] = {}
 _in_forked_child = False
 
@@ -68,12 +68,12 @@ def launching_parallel() -> contextlib.AbstractContextManager[Any]:
     """To be held during a launch: keeps launches apart under workqueue; other layers take concurrent ones."""
     if not _in_forked_child and _threading_layer() == "workqueue":
         return _launch_lock
-    return _FREE
+    return FREE
 
 
 def calling(function: Any) -> contextlib.AbstractContextManager[Any]:
     """To be held around a call of a function of the user from Python: a compiled one may have parallel loops."""
-    return launching_parallel() if isinstance(function, Dispatcher) else _FREE
+    return launching_parallel() if isinstance(function, Dispatcher) else FREE
 
 
 def calling_alone() -> contextlib.AbstractContextManager[Any]:

@@ -167,7 +167,7 @@ def check_gradient(
         order = select(point, indices, sample, rng, is_limited=budget.has_limits)
         objective, trial, seconds = tried(f, point, args)
         analytical = analytical_gradient(analytical_grad, point, args, "analytical_grad")
-        with _opened(checkpoint, identity, trial, x=digest(point.flat, point.shape), step=digest(steps)) as journal:
+        with _opened(checkpoint, identity, trial, point=point, steps=steps) as journal:
             evaluator = _evaluator(objective, point, threads, executor, seconds=seconds, budget=budget, journal=journal)
             judge = ComponentJudge(evaluator, trial, analytical, limits, tolerance, sigma)
             assessment, first = judge.judge(order, steps)
@@ -245,12 +245,20 @@ def numerical_gradient(
 
 @contextlib.contextmanager
 def _opened(
-    checkpoint: str | os.PathLike[str] | None, identity: Identity | None, trial: Trial, **digests: str
+    checkpoint: str | os.PathLike[str] | None,
+    identity: Identity | None,
+    trial: Trial,
+    *,
+    point: Point,
+    steps: NDArray[np.float64] | None,
 ) -> Iterator[Journal | None]:
     if checkpoint is None or identity is None:
         yield None
         return
-    subject = Subject(**digests, contents=identity.settled(), value=trial.value, difference=trial.difference)
+    subject = Subject(
+        x=digest(point.flat, point.shape), step=digest(steps), contents=identity.settled(),
+        value=trial.value, difference=trial.difference,
+    )  # fmt: skip
     with contextlib.closing(Journal(checkpoint, subject)) as journal:
         yield journal
         with contextlib.suppress(OSError):  # of a full disk: what matters has been reported
