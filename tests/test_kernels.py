@@ -187,7 +187,8 @@ def test_norms_are_right_where_they_become_parallel(n):
 # --- one compilation for all objectives -----------------------------------------------------------------------
 
 
-def test_kernels_are_compiled_once_per_precision_whatever_the_objective():
+def test_kernels_are_compiled_once_per_precision_whatever_the_objective(monkeypatch):
+    monkeypatch.setattr(_threads, "layer_is_safe", lambda: True)  # whatever threads other tests have left
     all_kernels = (kernels.differences_serial, kernels.differences_parallel, kernels.value_at)
 
     def signatures():  # the complex step of other tests compiles value_at once more, for complex points
