@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+import hypothesis
 import pytest
 
 # Scripts that tests run as processes of their own; some limit or kill the process that imports them.
@@ -24,6 +25,16 @@ os.environ["NUMBA_NUM_THREADS"] = str(max(2, int(os.environ.get("NUMBA_NUM_THREA
 # A shell that starts the tests in the background has them ignore interruptions, which some of them are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+# The same examples everywhere, however long a machine takes to draw them, and none remembered in the working folder.
+hypothesis.settings.register_profile(
+    "anywhere",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("anywhere")
 
 # What a build server or a shell sets for its own sake, and what colours or wraps what is tested.
 SWAYS_OUTPUT = (

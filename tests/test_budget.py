@@ -320,6 +320,7 @@ def test_the_first_slices_are_small_however_quick_f_is_at_x():
 
 
 def test_slices_come_back_to_python_in_time_for_an_interruption(monkeypatch, clock):
+    monkeypatch.setattr(_components, "time", clock)
     monkeypatch.setattr(_schedule, "time", clock)
     calls = []
 

@@ -3,7 +3,6 @@
 import json
 import math
 import pickle
-import time
 from dataclasses import replace
 
 import naive
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastgrad
-from fastgrad import Flag, Verdict, check_gradient, check_jacobian, numerical_jacobian
+from fastgrad import Flag, Verdict, _schedule, _vector_trial, check_gradient, check_jacobian, numerical_jacobian
 
 OPEN, RIGHT, WRONG = Verdict.INCONCLUSIVE, Verdict.MATCH, Verdict.MISMATCH
 PROBLEMS = {problem.name: problem for problem in (build() for build in vector_problems.BUILDERS)}
@@ -447,12 +446,14 @@ def test_an_f_that_fills_an_array_takes_its_shape_from_the_jacobian():
         check_jacobian(F, x, np.zeros((2, 2)))
 
 
-def test_an_interruption_keeps_what_was_found():
+def test_an_interruption_keeps_what_was_found(monkeypatch, clock):
+    monkeypatch.setattr(_schedule, "time", clock)
+    monkeypatch.setattr(_vector_trial, "time", clock)
     calls = []
 
     def F(x):
         calls.append(None)
-        time.sleep(0.01)  # so that a slice of the work holds few evaluations
+        clock.advance(0.01)  # so that a slice of the work holds few evaluations
         if len(calls) == 30:
             raise KeyboardInterrupt
         return x**2

@@ -187,7 +187,8 @@ def test_norms_are_right_where_they_become_parallel(n):
 # --- one compilation for all objectives -----------------------------------------------------------------------
 
 
-def test_kernels_are_compiled_once_per_precision_whatever_the_objective():
+def test_kernels_are_compiled_once_per_precision_whatever_the_objective(monkeypatch):
+    monkeypatch.setattr(_threads, "layer_is_safe", lambda: True)  # whatever threads other tests have left
     all_kernels = (kernels.differences_serial, kernels.differences_parallel, kernels.value_at)
 
     def signatures():  # the complex step of other tests compiles value_at once more, for complex points
@@ -196,12 +197,12 @@ def test_kernels_are_compiled_once_per_precision_whatever_the_objective():
     plain = nb.njit(lambda x: x[0] * x[1])
     of_tuple = nb.njit(lambda x, t: x[0] * t[0][0] + x[1] * t[1])
     for dtype in (np.float64, np.float32):
-        for threads in (1, None):
+        for threads in (1, 2):
             numerical_gradient(plain, np.ones(2, dtype), threads=threads)
     before = signatures()
-    assert [len(known) for known in before] == ([2, 2, 2] if len(ALL_THREADS) > 1 else [2, 0, 2])
+    assert [len(known) for known in before] == [2, 2, 2]
     for dtype in (np.float64, np.float32):
-        for threads in (1, None):
+        for threads in (1, 2):
             numerical_gradient(of_tuple, np.ones(2, dtype), args=((np.ones(1), 2),), threads=threads)
             numerical_gradient(rosenbrock, np.ones(3, dtype), threads=threads)
     assert signatures() == before
