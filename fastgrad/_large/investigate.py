@@ -114,7 +114,7 @@ class Investigation:
     def _is_rough(self, family: Family) -> bool:
         """Whether f has more noise than rounding explains: structure may hide in it, and pass for a mismatch."""
         rounding = 0.5 * float(np.spacing(abs(self._value)))
-        return family.noise > max(_ROUGH, self._prober.point.size**0.5) * rounding
+        return bool(family.noise > max(_ROUGH, np.sqrt(self._prober.point.size)) * rounding)
 
     def _confirm(self) -> None:
         family, culprits = self._families[0], self.culprits
