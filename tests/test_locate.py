@@ -10,7 +10,7 @@ import pytest
 from fastgrad import Verdict
 from fastgrad._large.probes import Scaling, key_of
 from fastgrad._large.structure import is_interval, separating
-from fastgrad._large.tree import TreeSearch
+from fastgrad._large.tree import Node, TreeSearch
 from fastgrad.directional import check_directional
 
 # ------------------------------------------------------------------------------------------------------- the tree
@@ -104,6 +104,32 @@ def test_a_spent_budget_leaves_intervals_open():
     tree = TreeSearch(meter, {}, np.random.default_rng(1), lambda count: meter.evaluations > 60)
     assert tree.run(0, 100_000)
     assert tree.open and meter.evaluations < 80
+
+
+def test_a_search_that_ended_early_goes_on_where_it_was():
+    errors = dict.fromkeys(range(500, 100_000, 10_000), 1.0)
+    meter, found = VirtualMeter(100_000, errors, 1e-4, 1), {}
+    meter.key = key_of(1, 1)
+    tree = TreeSearch(meter, found, np.random.default_rng(1), lambda count: count > 2)
+    assert tree.run(0, 100_000) and tree.open
+    before = meter.evaluations
+    assert tree.go_on(lambda count: meter.evaluations > 20_000)
+    assert not tree.open and set(found) == set(errors)
+    whole, again = VirtualMeter(100_000, errors, 1e-4, 1), {}
+    whole.key = meter.key
+    TreeSearch(whole, again, np.random.default_rng(1), lambda count: whole.evaluations > 20_000).run(0, 100_000)
+    assert set(again) == set(found) and before < whole.evaluations == meter.evaluations
+
+
+def test_no_component_is_drawn_where_one_is_known_to_be_right():
+    """An interval that holds a right component is not full of wrong ones, however many more are drawn."""
+    meter = VirtualMeter(1000, dict.fromkeys(range(100), 1.0), 1e-4, 1)
+    tree = TreeSearch(meter, {}, np.random.default_rng(1), lambda count: False)
+    node = Node(0, 1000, 1.0, 1.0, failures=3)
+    assert not tree._is_dense(node)
+    drawn = meter.evaluations
+    assert drawn > 0 and not tree._is_dense(node) and meter.evaluations == drawn
+    assert tree._is_dense(Node(0, 100, 1.0, 1.0, failures=3))
 
 
 # ------------------------------------------------------------------------------------------------ regular places

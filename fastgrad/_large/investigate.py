@@ -20,7 +20,9 @@ _LAW_SAMPLES = 8
 _PURPOSE = 21
 _PIECE = 1 << 16
 _HALF_SPACING = 2.0**-24  # of float32: what rounding to it changes, relative to a number
-_MOST_LOOKED_AT = 3  # of the wrong components once more, at all scales, which takes 28 evaluations for each
+_LOOKED_AT = 3  # of the wrong components once more, at all scales, which takes 28 evaluations for each
+_LOOKED_AT_IF_ROUGH = 5  # where right ones may be among them: all that are printed
+_ROUGH = 64.0  # roundings of f, or as many as a sum of n terms makes one after the other
 _SLACK = 1.5
 _FEWEST_RESOLVED = 3
 _SHOWS_ROUNDING = 0.1  # of it: a difference resolved so well shows whether a component was rounded
@@ -109,13 +111,19 @@ class Investigation:
         self._confirm()
         return culprits
 
+    def _is_rough(self, family: Family) -> bool:
+        """Whether f has more noise than rounding explains: structure may hide in it, and pass for a mismatch."""
+        rounding = 0.5 * float(np.spacing(abs(self._value)))
+        return bool(family.noise > max(_ROUGH, np.sqrt(self._prober.point.size)) * rounding)
+
     def _confirm(self) -> None:
         family, culprits = self._families[0], self.culprits
         effect = {s.index: abs(s.numerical - s.analytical) * self._scale(family, s.index) for s in culprits.wrong}
+        most = _LOOKED_AT_IF_ROUGH if self._is_rough(family) else _LOOKED_AT
         try:
             arbitrate(
                 self._prober, self._value, sorted(culprits.wrong, key=lambda s: -effect[s.index]), culprits.answers,
-                most=1 if culprits.follows_a_law else _MOST_LOOKED_AT,
+                most=1 if culprits.follows_a_law else most,
                 noise=family.noise, rtol=self._rtol, precision=self._precision,
             )  # fmt: skip
         except BudgetSpent as spent:

@@ -98,17 +98,18 @@ class Locator:
 
     def _search(self, found: BlockFindings) -> None:
         block = found.block
-        if block.size > _SAMPLES and self._is_soon_clean(found):
-            return
         if block.size <= _SAMPLES:
             self._sample(found, range(block.start, block.stop))
+            return
+        begun = self._begin(found)
+        if begun is None:
             return
         seen = self._sample(found, self._largest(block))
         seen += self._sample_fairly(found, _SAMPLES - _LARGEST)
         if _count(seen, Kind.WRONG, Kind.TINY):
             seen += self._sample_fairly(found, _MORE_SAMPLES)
         if _count(seen, Kind.WRONG, Kind.TINY) < 2:
-            self._grow_tree(found)
+            self._grow_tree(found, begun)
         elif _count(seen, Kind.WRONG):
             self._describe(found)
 
@@ -125,8 +126,8 @@ class Locator:
         if right >= 3 and found.pattern is None and few:
             self._grow_tree(found, most_open=_MOST_OPEN)
 
-    def _is_soon_clean(self, found: BlockFindings) -> bool:
-        """Whether a short search finds all that is wrong: one component or two, the most frequent case."""
+    def _begin(self, found: BlockFindings) -> TreeSearch | None:
+        """A short search, None if it finds all that is wrong: one component or two, the most frequent case."""
         known = self._known
         before, limit = set(known), self._prober.evaluations + _FIRST_TRY
         for number in range(_FIRST_PASSES):
@@ -135,13 +136,10 @@ class Locator:
                 meter, known, self._rng, lambda count: self._prober.evaluations >= limit or count > _FIRST_OPEN
             )
             looked_wrong = search.run(found.block.start, found.block.stop)
-            if search.open or search.dense:
+            if search.open or search.dense or not looked_wrong:
                 break
-            if not looked_wrong:
-                self._look_at(found, set(known) - before)
-                return True
         self._look_at(found, set(known) - before)
-        return False
+        return search if looked_wrong else None
 
     def _look_at(self, found: BlockFindings, index: set[int]) -> None:
         """Look again at components that a search found, in this block."""
@@ -174,10 +172,13 @@ class Locator:
 
     # --------------------------------------------------------------------------------------------- few wrong
 
-    def _grow_tree(self, found: BlockFindings, *, most_open: int | None = None) -> None:
+    def _grow_tree(
+        self, found: BlockFindings, begun: TreeSearch | None = None, *, most_open: int | None = None
+    ) -> None:
         """Passes with fresh weights until one sees nothing; then every component found is looked at again.
 
-        A search that finds many and has many left asks a larger sample, once, whether the block is full of them.
+        The first pass goes on where a short search ended, if one has begun. A search that finds many and has many
+        left asks a larger sample, once, whether the block is full of them.
         """
         block, known = found.block, self._known
         before, seen = set(known), dict[int, float]()
@@ -192,9 +193,11 @@ class Locator:
             return is_spent(count) or (len(known) >= ask_at and count > _MANY_OPEN)
 
         for number in range(_PASSES):
-            meter = self._meter(_PURPOSES["tree"], block.start, number)
-            search = TreeSearch(meter, known, self._rng, is_to_stop)
-            looked_wrong = search.run(block.start, block.stop)
+            if number == 0 and begun is not None and begun.open:
+                search, looked_wrong = begun, begun.go_on(is_to_stop)
+            else:
+                search = TreeSearch(self._meter(_PURPOSES["tree"], block.start, number), known, self._rng, is_to_stop)
+                looked_wrong = search.run(block.start, block.stop)
             found.dense += search.dense
             seen |= search.seen
             found.open = [(node.lo, node.hi, node.strength) for node in search.open]

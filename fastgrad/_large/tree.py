@@ -90,16 +90,26 @@ class TreeSearch:
         root.coded, root.coded_spread = self._measure(lo, hi, coded=True)
         self._push(root)
         looked_wrong = bool(self._heap)
+        self._search()
+        return looked_wrong
+
+    def go_on(self, is_spent: Callable[[int], bool]) -> bool:
+        """Search the intervals left open by `run`, which looked wrong, with another limit."""
+        self._is_spent = is_spent
+        self.open = []
+        self._search()
+        return True
+
+    def _search(self) -> None:
         while self._heap:
             if self._is_spent(len(self._heap)):
                 self.open = [node for _, _, node in self._heap]
-                break
+                return
             node = heapq.heappop(self._heap)[2]
             if node.size <= _SMALLEST:
                 self._look_through(node)
             elif not self._decode(node) and not self._is_dense(node):
                 self._split(node)
-        return looked_wrong
 
     def _push(self, node: Node) -> None:
         shows = abs(node.moment) > self._bar * node.spread
