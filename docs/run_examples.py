@@ -196,7 +196,9 @@ def complaints(paths: Iterable[Path], *options: str) -> Iterator[tuple[Path, str
     def run(path: Path) -> tuple[Path, str]:
         command = [sys.executable, __file__, *options, str(path)]
         # Pages share the cores: threads that wait by spinning would keep the others from their work.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **environment_of_a_reader(), "MPLBACKEND": "Agg"}
+        # One of them asks for two threads, which a machine of one core would not give by itself.
+        shared = {"OMP_WAIT_POLICY": "PASSIVE", "NUMBA_NUM_THREADS": "2"}
+        environment = {**shared, **environment_of_a_reader(), "MPLBACKEND": "Agg"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_PAGE_SECONDS)
         return path, "" if done.returncode == 0 else done.stdout + done.stderr
 
