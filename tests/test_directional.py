@@ -18,6 +18,7 @@ from fastgrad import Verdict
 from fastgrad._budget import Budget
 from fastgrad._causes.places import Block
 from fastgrad._compiled import direction_kernels as kernels
+from fastgrad._compiled.instructions import LINE
 from fastgrad._inputs import analytical_gradient, point_array
 from fastgrad._judge.grid import scramble
 from fastgrad._large import probes as probes
@@ -177,8 +178,8 @@ def test_a_pass_beyond_the_caches_writes_the_points_of_the_definition(dtype, cod
     a = x[::-1].copy()
     s = scaling(x, borders=((0, 13), (13, 5000), (5000, n)))
     whole = np.full(2 * n + 100, 99.0, dtype)
-    first = -whole.ctypes.data % kernels.LINE // whole.itemsize
-    above, below = (whole[k : k + n] for k in (first, first + n + -n % kernels.LINE + shift))
+    first = -whole.ctypes.data % LINE // whole.itemsize
+    above, below = (whole[k : k + n] for k in (first, first + n + -n % LINE + shift))
     partial = np.zeros((s.start.size - 1, 2))
     middle, slope = 0.5 * (lo + hi - 1), 2.0 / (hi - lo) if coded else 0.0
     kernels.displace_serial(

@@ -31,6 +31,7 @@ LAYERS = (
             "_compiled.jit",
             "_compiled.bridge",
             "_compiled.kernels",
+            "_compiled.instructions",
             "_compiled.direction_kernels",
             "_compiled.vector_kernels",
             "_compiled.entry_kernels",

@@ -10,24 +10,23 @@ cut into fixed chunks, whose borders know nothing of threads. Key and number of 
 the chunk; its entries hash their place in it in 32 bits, which vectorises on every processor.
 
 One pass over a chunk writes x + step v and x - step v and sums up what the analytical gradient says about them: it
-reads x and the gradient once and is bound by memory. Sums of chunks are merged in order, so they are the same to the
-bit for any number of threads.
+reads x and the gradient once and is bound by memory. Points larger than the caches are streamed to memory, since an
+ordinary store reads what it is about to overwrite. Sums of chunks are merged in order, so they are the same to the bit
+for any number of threads.
 """
 
 import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import prange, types
-from numba.core import cgutils
-from numba.extending import intrinsic, overload, register_jitable
+from numba import prange
+from numba.extending import register_jitable
 
 from fastgrad._compiled.bridge import evaluate
+from fastgrad._compiled.instructions import LINE, settle, stream, sum_up
 from fastgrad._compiled.jit import kernel
 
 CHUNK = 2048
-LINE = 64  # bytes of a cache line, where each point begins: stores across two lines cost double
 _TILE = 128  # entries: as few as keep the loop over them busy, so that stores to memory and arithmetic overlap
 _STREAMED = 1 << 23  # bytes of a point from which they are streamed to memory: x, gradient and two points fill a cache
 
@@ -85,54 +84,6 @@ def components(magnitude, start, typical, cutoff, key, index, out):
         out[k] = _scale(magnitude[i], typical[chunk], cutoff[chunk]) * weight
 
 
-def _sum_up(total: Any, term: Any) -> Any:
-    """One step of a sum whose order is free, so that it vectorises; nothing else in a pass may be rearranged."""
-    return total + term
-
-
-@overload(_sum_up)
-def _sum_up_compiled(total, term):
-    def add(total, term):
-        return _add_freely(total, term)
-
-    return add
-
-
-@intrinsic
-def _add_freely(typingctx: Any, total: Any, term: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.fadd(*values, flags=("reassoc",))
-
-    return types.float64(types.float64, types.float64), generate
-
-
-@intrinsic
-def _stream(typingctx: Any, target: Any, source: Any, lines: Any) -> Any:
-    """Copy cache lines to an address on a line, past the caches (an ordinary store would read the line before)."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        word, line = ir.IntType(64), ir.VectorType(ir.IntType(64), LINE // 8)
-        kind = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
-        with cgutils.for_range(builder, values[2]) as loop:
-            offset = builder.mul(loop.index, ir.Constant(word, LINE))
-            to, origin = (builder.inttoptr(builder.add(v, offset), line.as_pointer()) for v in values[:2])
-            builder.store(builder.load(origin, align=1), to, align=LINE).set_metadata("nontemporal", kind)
-        return context.get_dummy_value()
-
-    return types.void(types.uintp, types.uintp, types.intp), generate
-
-
-@intrinsic
-def _settle(typingctx: Any) -> Any:
-    """What was streamed is seen by every thread from here on."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
 @register_jitable
 def _ends(x, analytical, scale, weight, code, step):
     """x + step v and x - step v of one entry as they are stored, and what the analytical gradient says about them."""
@@ -145,69 +96,22 @@ def _ends(x, analytical, scale, weight, code, step):
 def _displace(above, below, x, analytical, magnitude, limits, seeds, place, step, first, last):
     """x + step v and x - step v on a range, and the sum of a_i times the distance of the two as stored, and of squares.
 
-    Place is the position of the arrays in their chunk, and a position code of a search that v_i is multiplied by:
-    slope * (i + offset), or 1 where slope is zero.
+    Place is where the chunk begins, and a position code of a search that v_i is multiplied by: slope * (i - middle),
+    or 1 where slope is zero.
     """
     typical, cutoff = limits
-    begin, slope, offset = place
-    hashed = _hashed(begin + first, seeds)
+    start, slope, middle = place
+    hashed = _hashed(first - start, seeds)
     total = squares = 0.0
     for k in range(first, last):
         i = np.uintp(k)  # an index that may be negative keeps the loop from being vectorised
-        code = slope * (k + offset) if slope != 0.0 else 1.0
+        code = slope * (k - middle) if slope != 0.0 else 1.0
         scale = _scale(magnitude[i], typical, cutoff)
         above[i], below[i], term = _ends(x[i], analytical[i], scale, _weight(hashed, seeds), code, step)
         hashed = np.uint32(hashed + _GOLDEN_32)
-        total = _sum_up(total, term)
-        squares = _sum_up(squares, term * term)
+        total = sum_up(total, term)
+        squares = sum_up(squares, term * term)
     return total, squares
-
-
-@register_jitable
-def _displace_streaming(above, below, tiles, x, analytical, magnitude, limits, seeds, place, step):
-    """The same, by way of two short arrays that stay in the nearest cache.
-
-    No array is made or handed on within the loop: counting a reference waits for what is on its way to memory.
-    """
-    typical, cutoff = limits
-    begin, slope, offset = place
-    lines = _TILE * x.itemsize // LINE
-    upper, lower = tiles[0], tiles[1]
-    sources = upper.ctypes.data, lower.ctypes.data
-    first = min(x.size, -above.ctypes.data % LINE // x.itemsize)  # from where stores fall on whole lines
-    total, squares = _displace(above, below, x, analytical, magnitude, limits, seeds, place, step, 0, first)
-    targets = above.ctypes.data, below.ctypes.data
-    hashed = _hashed(begin + first, seeds)
-    while first + _TILE <= x.size:
-        for k in range(_TILE):
-            i = np.uintp(first + k)
-            code = slope * (first + k + offset) if slope != 0.0 else 1.0
-            scale = _scale(magnitude[i], typical, cutoff)
-            upper[k], lower[k], term = _ends(x[i], analytical[i], scale, _weight(hashed, seeds), code, step)
-            hashed = np.uint32(hashed + _GOLDEN_32)
-            total = _sum_up(total, term)
-            squares = _sum_up(squares, term * term)
-        _stream(targets[0] + first * x.itemsize, sources[0], lines)
-        _stream(targets[1] + first * x.itemsize, sources[1], lines)
-        first += _TILE
-    p, s = _displace(above, below, x, analytical, magnitude, limits, seeds, place, step, first, x.size)
-    return total + p, squares + s
-
-
-@register_jitable
-def _displace_chunk(above, below, tiles, x, analytical, scaling, chunk, span, key, step):
-    """One chunk of a pass, where it overlaps the span."""
-    magnitude, start, typical, cutoff = scaling
-    lo, hi, middle, slope = span
-    first, last = max(lo, start[chunk]), min(hi, start[chunk + 1])
-    place = first - start[chunk], slope, first - middle
-    above, below, x, analytical, magnitude = (
-        above[first:last], below[first:last], x[first:last], analytical[first:last], magnitude[first:last]
-    )  # fmt: skip
-    limits, seeds = (typical[chunk], cutoff[chunk]), _seeds(key, chunk)
-    if tiles.size == 0:
-        return _displace(above, below, x, analytical, magnitude, limits, seeds, place, step, 0, x.size)
-    return _displace_streaming(above, below, tiles, x, analytical, magnitude, limits, seeds, place, step)
 
 
 @register_jitable
@@ -215,7 +119,8 @@ def _tiles(above, below, span):
     """Tiles for a pass that writes more than caches hold; otherwise of no length, as f had better find it there."""
     is_large = (span[1] - span[0]) * above.itemsize >= _STREAMED
     is_even = (above.ctypes.data - below.ctypes.data) % LINE == 0  # lines of both begin with the same entries
-    return np.empty((2, _TILE if is_large and is_even else 0), above.dtype)
+    size = _TILE if is_large and is_even else 0
+    return np.empty(size, above.dtype), np.empty(size, above.dtype)
 
 
 @register_jitable
@@ -228,9 +133,83 @@ def _add(total: Any, correction: Any, term: Any) -> Any:
 
 
 @register_jitable
+def _merge(partial):
+    """The two sums of a pass from those of its chunks, in order."""
+    total = correction = squares = 0.0
+    for chunk in range(partial.shape[0]):
+        total, correction = _add(total, correction, partial[chunk, 0])
+        squares += partial[chunk, 1]
+    return total + correction, squares
+
+
+@register_jitable
 def _chunks(start, span):
     """The chunks that a span overlaps."""
     return np.searchsorted(start, span[0], side="right") - 1, np.searchsorted(start, span[1], side="left")
+
+
+@register_jitable
+def _range_of(chunk, scaling, span, key):
+    """Where a chunk overlaps the span, and what a pass has to know there."""
+    _, start, typical, cutoff = scaling
+    lo, hi, middle, slope = span
+    place = start[chunk], slope, middle
+    return max(lo, start[chunk]), min(hi, start[chunk + 1]), (typical[chunk], cutoff[chunk]), _seeds(key, chunk), place
+
+
+@register_jitable
+def _displace_chunks(above, below, x, analytical, scaling, span, key, step, begin, end, partial):
+    """A range of chunks; the sums of each."""
+    tiles = _tiles(above, below, span)
+    if tiles[0].size > 0:
+        _stream_chunks(above, below, tiles, x, analytical, scaling, span, key, step, begin, end, partial)
+        return
+    for chunk in range(begin, end):
+        first, last, limits, seeds, place = _range_of(chunk, scaling, span, key)
+        total, squares = _displace(
+            above, below, x, analytical, scaling[0], limits, seeds, place, step, first, last
+        )  # fmt: skip
+        partial[chunk - begin, 0], partial[chunk - begin, 1] = total, squares
+
+
+@register_jitable
+def _stream_chunks(above, below, tiles, x, analytical, scaling, span, key, step, begin, end, partial):
+    """The same, by way of two short arrays that stay in the nearest cache.
+
+    Within the loop no array is made or handed on: to count a reference is to wait for what is on its way to memory.
+    """
+    upper, lower = tiles
+    magnitude = scaling[0]
+    addresses = above.ctypes.data, below.ctypes.data, upper.ctypes.data, lower.ctypes.data
+    lines = _TILE * x.itemsize // LINE
+    for chunk in range(begin, end):
+        first, last, limits, seeds, place = _range_of(chunk, scaling, span, key)
+        typical, cutoff = limits
+        start, slope, middle = place
+        total = squares = 0.0
+        tile = min(last, first + -(addresses[0] + first * x.itemsize) % LINE // x.itemsize)  # begins on a line
+        if first < tile:
+            total, squares = _displace(
+                above, below, x, analytical, magnitude, limits, seeds, place, step, first, tile
+            )  # fmt: skip
+        hashed = _hashed(tile - start, seeds)
+        while tile + _TILE <= last:
+            for k in range(_TILE):
+                i = np.uintp(tile + k)
+                code = slope * (tile + k - middle) if slope != 0.0 else 1.0
+                scale = _scale(magnitude[i], typical, cutoff)
+                upper[k], lower[k], term = _ends(x[i], analytical[i], scale, _weight(hashed, seeds), code, step)
+                hashed = np.uint32(hashed + _GOLDEN_32)
+                total = sum_up(total, term)
+                squares = sum_up(squares, term * term)
+            stream(addresses[0] + tile * x.itemsize, addresses[2], lines)
+            stream(addresses[1] + tile * x.itemsize, addresses[3], lines)
+            tile += _TILE
+        if tile < last:
+            p, s = _displace(above, below, x, analytical, magnitude, limits, seeds, place, step, tile, last)
+            total, squares = total + p, squares + s
+        partial[chunk - begin, 0], partial[chunk - begin, 1] = total, squares
+    settle()
 
 
 @register_jitable
@@ -240,16 +219,12 @@ def _pairs(function, block, points, x, analytical, scaling, first, last, probe, 
     above, below = points[0][: x.size], points[1][: x.size]  # contiguous, which points[:, :n] is not
     for k in range(first, last):
         span = lo[k], hi[k], middle[k], slope[k]
-        tiles = _tiles(above, below, span)
         begin, end = _chunks(scaling[1], span)
-        total = correction = squares = 0.0
-        for chunk in range(begin, end):
-            p, s = _displace_chunk(above, below, tiles, x, analytical, scaling, chunk, span, key[k], step[k])
-            total, correction = _add(total, correction, p)
-            squares += s
+        partial = np.empty((end - begin, 2))
+        _displace_chunks(above, below, x, analytical, scaling, span, key[k], step[k], begin, end, partial)
         f_above[k], _ = evaluate(function, block, above)
         f_below[k], _ = evaluate(function, block, below)
-        product[k], square[k] = total + correction, squares
+        product[k], square[k] = _merge(partial)
         if k + 1 == last or lo[k + 1] != lo[k] or hi[k + 1] != hi[k]:  # otherwise the next one overwrites it
             above[lo[k] : hi[k]] = x[lo[k] : hi[k]]
             below[lo[k] : hi[k]] = x[lo[k] : hi[k]]
@@ -273,17 +248,6 @@ def pairs_parallel(function, block, work, x, analytical, scaling, probe, result)
         _pairs(function, block, work[lane], x, analytical, scaling, first, last, probe, result)
 
 
-@register_jitable
-def _displace_chunks(above, below, x, analytical, scaling, span, key, step, first, last, partial):
-    begin, _ = _chunks(scaling[1], span)
-    tiles = _tiles(above, below, span)
-    for chunk in range(first, last):
-        p, s = _displace_chunk(above, below, tiles, x, analytical, scaling, chunk, span, key, step)
-        partial[chunk - begin, 0] = p
-        partial[chunk - begin, 1] = s
-    _settle()
-
-
 @kernel()
 def displace_serial(above, below, x, analytical, scaling, span, key, step, partial):
     """Write two points without evaluating there, and the sums of each chunk."""
@@ -298,7 +262,8 @@ def displace_parallel(above, below, x, analytical, scaling, span, key, step, lan
     count = end - begin
     for lane in prange(lanes):
         first, last = begin + count * lane // lanes, begin + count * (lane + 1) // lanes
-        _displace_chunks(above, below, x, analytical, scaling, span, key, step, first, last, partial)
+        part = partial[first - begin : last - begin]
+        _displace_chunks(above, below, x, analytical, scaling, span, key, step, first, last, part)
 
 
 @kernel(parallel=True)
@@ -311,8 +276,4 @@ def evaluate_both(function, block, above, below, value):
 @kernel()
 def merge(partial):
     """The two sums of a pass from those of its chunks, in order."""
-    total = correction = squares = 0.0
-    for chunk in range(partial.shape[0]):
-        total, correction = _add(total, correction, partial[chunk, 0])
-        squares += partial[chunk, 1]
-    return total + correction, squares
+    return _merge(partial)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastgrad import _threads
 from fastgrad._budget import Budget, BudgetSpent
 from fastgrad._compiled import direction_kernels as kernels
+from fastgrad._compiled.instructions import LINE
 from fastgrad._inputs import Array, Point
 from fastgrad._judge.grid import scramble
 from fastgrad._objective import Objective
@@ -120,9 +121,9 @@ class Prober:
     def _points(self) -> Array:
         """Two copies of x for each lane; made when first needed, as what comes before needs memory too."""
         stride = _stride(self.point)
-        per_line = kernels.LINE // self.point.dtype.itemsize
+        per_line = LINE // self.point.dtype.itemsize
         whole = np.empty(self._lanes * 2 * stride + per_line, dtype=self.point.dtype)
-        first = -whole.ctypes.data % kernels.LINE // whole.itemsize
+        first = -whole.ctypes.data % LINE // whole.itemsize
         points = whole[first : first + self._lanes * 2 * stride].reshape(self._lanes, 2, stride)
         points[:, :, : self.point.size] = self.point.flat
         return points
@@ -287,7 +288,7 @@ class Prober:
 
 def _stride(point: Point) -> int:
     """Entries from one point to the next: whole cache lines, and one between them, which no two threads share."""
-    per_line = kernels.LINE // point.dtype.itemsize
+    per_line = LINE // point.dtype.itemsize
     return (-(-point.size // per_line) + 1) * per_line
 
 
