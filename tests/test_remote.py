@@ -499,9 +499,13 @@ def test_a_terminal_interrupts_workers_too():
     script = [sys.executable, HAZARDS / "interrupted_pool.py"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(script, start_new_session=True, **pipes) as process:
-        assert process.stdout.readline() == "progress\n"
+        watchdog = threading.Timer(PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
+        watchdog.start()
+        before = sorted(process.stdout.readline().strip() for _ in range(4))
+        assert before == ["progress", "waiting", "waiting", "working"]
         os.killpg(process.pid, signal.SIGINT)
-        lines, errors = process.communicate(timeout=PATIENCE)
+        lines, errors = process.stdout.read(), process.stderr.read()
+        watchdog.cancel()
     assert lines.splitlines()[-1] == "part", errors
     assert "ended the check" in lines
 
