@@ -19,7 +19,7 @@ import pytest
 from remote_cases import CASES, asleep, asleep_gradient, check, difference, narrow, narrow_gradient
 
 import fastgrad
-from fastgrad import _components, _remote, _worker
+from fastgrad import _objective, _remote, _worker
 
 HAZARDS = Path(__file__).parent / "hazards"
 SLOW_X = np.linspace(1.0, 2.0, 300)
@@ -435,7 +435,7 @@ def test_a_time_limit_ends_waiting_for_workers_that_are_gone(monkeypatch, clock,
 
 def test_the_first_tasks_are_small_however_quick_f_is_at_x(monkeypatch, clock):
     """Sizes of tasks, and answers that had come when each was sent."""
-    monkeypatch.setattr(_components, "time", clock)  # all work takes no time at all
+    monkeypatch.setattr(_objective, "time", clock)  # all work takes no time at all
     monkeypatch.setattr(_worker, "time", clock)
     sent, answered = [], [0]
 
@@ -499,9 +499,13 @@ def test_a_terminal_interrupts_workers_too():
     script = [sys.executable, HAZARDS / "interrupted_pool.py"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(script, start_new_session=True, **pipes) as process:
-        assert process.stdout.readline() == "progress\n"
+        watchdog = threading.Timer(PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
+        watchdog.start()
+        before = sorted(process.stdout.readline().strip() for _ in range(4))
+        assert before == ["progress", "waiting", "waiting", "working"]
         os.killpg(process.pid, signal.SIGINT)
-        lines, errors = process.communicate(timeout=PATIENCE)
+        lines, errors = process.stdout.read(), process.stderr.read()
+        watchdog.cancel()
     assert lines.splitlines()[-1] == "part", errors
     assert "ended the check" in lines
 
