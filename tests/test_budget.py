@@ -10,7 +10,7 @@ import pytest
 from numba import types
 
 import fastgrad
-from fastgrad import _assess, _components, _looks, _objective, _result, _schedule, gradient
+from fastgrad import _assess, _components, _looks, _result, _schedule, gradient
 from fastgrad._budget import Budget
 from fastgrad._inputs import point_array
 from fastgrad._objective import prepare
@@ -320,8 +320,8 @@ def test_the_first_slices_are_small_however_quick_f_is_at_x():
 
 
 def test_slices_come_back_to_python_in_time_for_an_interruption(monkeypatch, clock):
-    monkeypatch.setattr(_objective, "time", clock)
-    monkeypatch.setattr(_schedule, "time", clock)
+    for module in (_components, _schedule):
+        monkeypatch.setattr(module, "time", clock)
     calls = []
 
     def f(x):

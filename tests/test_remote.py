@@ -19,7 +19,7 @@ import pytest
 from remote_cases import CASES, asleep, asleep_gradient, check, difference, narrow, narrow_gradient
 
 import fastgrad
-from fastgrad import _objective, _remote, _worker
+from fastgrad import _components, _objective, _remote, _worker
 
 HAZARDS = Path(__file__).parent / "hazards"
 SLOW_X = np.linspace(1.0, 2.0, 300)
@@ -435,8 +435,8 @@ def test_a_time_limit_ends_waiting_for_workers_that_are_gone(monkeypatch, clock,
 
 def test_the_first_tasks_are_small_however_quick_f_is_at_x(monkeypatch, clock):
     """Sizes of tasks, and answers that had come when each was sent."""
-    monkeypatch.setattr(_objective, "time", clock)  # all work takes no time at all
-    monkeypatch.setattr(_worker, "time", clock)
+    for module in (_components, _objective, _worker):
+        monkeypatch.setattr(module, "time", clock)  # all work takes no time at all
     sent, answered = [], [0]
 
     class Noting(Forgetful):
